@@ -1,0 +1,472 @@
+//! Owns the flow: `Settings → Target (locked) → Source → Plan → Copied → Verified → Recorded → exec`. The only
+//! module that sees all stages. It decides; the stages do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio_postgres::CancelToken;
+
+use crate::app::{App, AppError, Database, Migrations};
+use crate::catalogue::Catalogue;
+use crate::copy::{self, Begun};
+use crate::exec::EnvironmentChanges;
+use crate::failure::{Failure, chain};
+use crate::findings::Findings;
+use crate::ledger::{self, Entry, Marker};
+use crate::plan::Plan;
+use crate::progress::{self, Reporter};
+use crate::report::Report;
+use crate::scratch::Scratch;
+use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings};
+use crate::source::{self, Census, Found, Location, Source};
+use crate::target::{self, Locked, LockedTarget, Server, Target};
+use crate::tls::Connector;
+use crate::verify;
+
+/// How the app may be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// On PostgreSQL.
+    Postgres,
+    /// On its old SQLite file, as `WEBUI_INIT_ON_FAILURE=sqlite` asks.
+    Sqlite,
+}
+
+/// What the flow shares with whoever may have to stop it.
+#[derive(Default, Clone)]
+pub struct Controls {
+    /// How far it is.
+    pub reporter: Reporter,
+    running: Arc<Mutex<Option<(Connector, CancelToken)>>>,
+}
+
+impl Controls {
+    /// Asks PostgreSQL to cancel the statement of the move that is running now, if one is.
+    pub async fn cancel(&self) {
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some((connector, token)) = running
+            && let Err(error) = connector.cancel(token).await
+        {
+            tracing::debug!("the running statement could not be cancelled: {error}");
+        }
+    }
+
+    fn set_running(&self, running: Option<(Connector, CancelToken)>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+}
+
+/// Brings the data to where the app will look for it.
+///
+/// # Errors
+/// There is data to move and it could not be moved: the app must not be started.
+pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
+    let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
+    let marker = target.first_look(settings.wait).await?;
+    tracing::info!("Connected to PostgreSQL database {}", target.summary());
+    if let Some(marker) = marker {
+        after_the_move(settings, &marker);
+        return Ok(Start::Postgres);
+    }
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let server = target.server().await?;
+    let locked = match target.lock(&server.schema, settings.lock_wait).await? {
+        Locked::Ours(locked) => locked,
+        Locked::Done(marker) => {
+            tracing::info!(
+                "another instance has moved {} rows; starting on PostgreSQL",
+                marker.rows
+            );
+            return Ok(Start::Postgres);
+        }
+    };
+    match under_the_lock(settings, controls, &locked, &server).await {
+        Ok(Decision::StartOnPostgres) => {
+            locked.release();
+            Ok(Start::Postgres)
+        }
+        Ok(Decision::WaitForAnother) => {
+            locked.release();
+            wait_for_another(settings).await
+        }
+        Err(failure) if settings.on_failure == OnFailure::Sqlite => {
+            fall_back(failure, locked).await
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+enum Decision {
+    StartOnPostgres,
+    WaitForAnother,
+}
+
+async fn under_the_lock(
+    settings: &Settings,
+    controls: &Controls,
+    locked: &LockedTarget,
+    server: &Server,
+) -> Result<Decision, Failure> {
+    let location = match source::locate(&settings.source)? {
+        Found::File(location) => location,
+        Found::Absent => {
+            tracing::info!(
+                "no {} and no marker: a fresh start, Open WebUI makes its own tables",
+                settings.source_name()
+            );
+            return Ok(Decision::StartOnPostgres);
+        }
+    };
+    location.wait_until_closed(settings.wait)?;
+    let source = location.open()?;
+    let census = source.census()?;
+    if census.users == 0 {
+        tracing::info!(
+            "{} has no users: a fresh start, Open WebUI makes its own tables",
+            source.name()
+        );
+        return Ok(Decision::StartOnPostgres);
+    }
+    let migrations = App::new(&settings.app, None).migrations();
+    let used = tables_in_use(locked, server, &source, &migrations).await?;
+    if !used.is_empty() {
+        match settings.on_conflict {
+            OnConflict::Keep => {
+                tracing::warn!(
+                    "PostgreSQL is already in use ({} hold rows), so nothing is moved and {} with its {} users is left as it is. \
+                     WEBUI_INIT_ON_CONFLICT=replace would move it in.",
+                    used.join(", "),
+                    source.name(),
+                    census.users
+                );
+                return Ok(Decision::StartOnPostgres);
+            }
+            OnConflict::Fail => {
+                return Err(Failure::Conflict {
+                    tables: used.join(", "),
+                    source_path: source.name().to_owned(),
+                });
+            }
+            OnConflict::Replace => {
+                return Err(Failure::Usage(
+                    "WEBUI_INIT_ON_CONFLICT=replace is not available in this version".to_owned(),
+                ));
+            }
+        }
+    }
+    if !settings.migrations_enabled {
+        return Ok(Decision::WaitForAnother);
+    }
+    describe(&source, &census, locked);
+    refuse_newer(&source, &migrations)?;
+    Move {
+        settings,
+        controls,
+        locked,
+        server,
+        begun: Instant::now(),
+        seconds: BTreeMap::new(),
+    }
+    .run(location, source)
+    .await?;
+    Ok(Decision::StartOnPostgres)
+}
+
+async fn tables_in_use(
+    locked: &LockedTarget,
+    server: &Server,
+    source: &Source,
+    migrations: &Migrations,
+) -> Result<Vec<String>, Failure> {
+    let client = locked.target().client().await?;
+    let is_the_apps = |table: &str| {
+        source.tables.iter().any(|known| known.name == table) || migrations.mention(table)
+    };
+    Ok(target::tables_in_use(&client, &server.schema, is_the_apps).await?)
+}
+
+fn describe(source: &Source, census: &Census, locked: &LockedTarget) {
+    let newest = source
+        .date(census.newest)
+        .unwrap_or_else(|| "unknown".to_owned());
+    tracing::info!(
+        "found {} ({}, {} users, {} chats, newest change {newest}), to be moved to {}",
+        source.name(),
+        progress::bytes(source.bytes()),
+        census.users,
+        census.chats,
+        locked.target().summary()
+    );
+}
+
+fn refuse_newer(source: &Source, migrations: &Migrations) -> Result<(), Failure> {
+    match &source.revision {
+        Some(revision) if migrations.know(revision) == Some(false) => Err(Failure::Newer {
+            source_path: source.name().to_owned(),
+            revision: revision.clone(),
+            head: None,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// One move, and what its steps share.
+struct Move<'a> {
+    settings: &'a Settings,
+    controls: &'a Controls,
+    locked: &'a LockedTarget,
+    server: &'a Server,
+    begun: Instant,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+impl Move<'_> {
+    async fn run(mut self, location: Location, original: Source) -> Result<(), Failure> {
+        let reporter = &self.controls.reporter;
+        reporter.update(|progress| progress.source_bytes = location.bytes());
+        let scratch = Scratch::prepare(&self.scratch_candidates(), 0).ok();
+        let app = App::new(&self.settings.app, scratch.as_ref().map(Scratch::path));
+
+        reporter.stage("letting Open WebUI make its tables");
+        let since = Instant::now();
+        app.upgrade(Database::Target(&self.settings.dsn)).await?;
+        let head = self
+            .locked
+            .revision(&self.server.schema)
+            .await?
+            .ok_or_else(|| AppError::WrongRevision {
+                database: "PostgreSQL",
+                found: "none".to_owned(),
+                expected: "its head".to_owned(),
+            })?;
+        self.seconds.insert("schema", since.elapsed().as_secs_f64());
+
+        let fingerprint = original.fingerprint()?;
+        let source_revision = original.revision.clone();
+        let upgraded = if source_revision.as_deref() == Some(head.as_str()) {
+            None
+        } else {
+            let since = Instant::now();
+            drop(scratch);
+            let upgraded = self.upgrade_copy(&original, &head).await?;
+            self.seconds
+                .insert("upgrade", since.elapsed().as_secs_f64());
+            Some(upgraded)
+        };
+        let (original, source, _scratch) = match upgraded {
+            Some((copy, scratch)) => (Some(original), copy, Some(scratch)),
+            None => (None, original, None),
+        };
+
+        let since = Instant::now();
+        let mut client = self.locked.target().client().await?;
+        ledger::prepare(&mut client)
+            .await
+            .map_err(target::TargetError::from)?;
+        let catalogue = Catalogue::read(&client, &self.server.schema).await?;
+        drop(client);
+        let plan = Plan::new(&source.tables, &catalogue);
+        reporter.stage("looking for rows that PostgreSQL must refuse");
+        let findings = Findings::search(source.connection(), &plan, &catalogue)
+            .map_err(|error| source.failed(error))?;
+
+        let begun = Begun::new(self.locked, self.server, catalogue, plan).await?;
+        self.controls.set_running(Some((
+            self.locked.target().connector(),
+            begun.cancel_token(),
+        )));
+        let (copied, source) = begun.load(source, findings, reporter).await?;
+        self.seconds.insert("load", since.elapsed().as_secs_f64());
+
+        let since = Instant::now();
+        let verified = verify::verify(copied, self.settings.verify, reporter).await?;
+        self.seconds.insert("verify", since.elapsed().as_secs_f64());
+
+        let report = Report::new(&verified.copied().tallies, self.seconds);
+        if self.settings.leftovers == Leftovers::Fail && report.leftovers > 0 {
+            return Err(Failure::Leftovers {
+                count: report.leftovers,
+                summary: report.summary(),
+            });
+        }
+        let json = report.json();
+        let entry = Entry {
+            target_schema: &self.server.schema,
+            source_path: &self.settings.source_name(),
+            fingerprint: &fingerprint,
+            source_revision: source_revision.as_deref(),
+            target_revision: &head,
+            rows: signed(report.rows),
+            bytes: signed(report.bytes),
+            leftovers: signed(report.leftovers),
+            report: &json,
+            seconds: self.begun.elapsed().as_secs_f64(),
+        };
+        reporter.stage("committing");
+        let watched = original.as_ref().unwrap_or(&source);
+        let copied = verified
+            .record(&entry, self.locked, || watched.check_unchanged())
+            .await?;
+        self.controls.set_running(None);
+        reporter.stage("");
+        tracing::info!(
+            "moved in {:.1} s and verified: {}",
+            self.begun.elapsed().as_secs_f64(),
+            report.summary()
+        );
+        if report.leftovers > 0 {
+            tracing::warn!(
+                "{} originals are kept in webui_init.leftover; `webui-init leftovers` lists them",
+                report.leftovers
+            );
+        }
+        copy::analyze(self.locked, &copied).await;
+        Ok(())
+    }
+
+    /// Brings a private copy of the source to `head`: the same upgrade that the app's next ordinary start
+    /// would have run on the file itself.
+    async fn upgrade_copy(
+        &self,
+        original: &Source,
+        head: &str,
+    ) -> Result<(Source, Scratch), Failure> {
+        let reporter = &self.controls.reporter;
+        let from = original.revision.as_deref().unwrap_or("before Alembic");
+        tracing::info!(
+            "{} is at revision {from}; a private copy is upgraded to {head} first",
+            original.name()
+        );
+        // The upgrade rewrites tables, so for a while both forms of the largest exist.
+        let scratch = Scratch::prepare(
+            &self.scratch_candidates(),
+            original.bytes().saturating_mul(2),
+        )?;
+        let path = scratch.path().join("webui.db");
+        reporter.stage("copying the old database");
+        original.back_up(&path)?;
+        reporter.stage("letting Open WebUI upgrade the copy");
+        let app = App::new(&self.settings.app, Some(scratch.path()));
+        let database = Database::Copy(&path);
+        app.upgrade(database).await?;
+        let copy = source::open_copy(&path)?;
+        if copy.revision.as_deref() != Some(head) {
+            return Err(AppError::WrongRevision {
+                database: database.name(),
+                found: copy.revision.clone().unwrap_or_else(|| "none".to_owned()),
+                expected: head.to_owned(),
+            }
+            .into());
+        }
+        Ok((copy, scratch))
+    }
+
+    fn scratch_candidates(&self) -> Vec<PathBuf> {
+        match &self.settings.scratch {
+            Some(chosen) => vec![chosen.clone()],
+            None => vec![self.settings.data_dir().to_owned(), std::env::temp_dir()],
+        }
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A later boot: one line, and a warning if the old database has been used since.
+fn after_the_move(settings: &Settings, marker: &Marker) {
+    let Some(fingerprint) = &marker.fingerprint else {
+        return;
+    };
+    let unchanged = match source::locate(&settings.source) {
+        Ok(Found::File(location)) => location.matches(fingerprint),
+        // Gone, or out of sight: there is nothing that could have been changed.
+        Ok(Found::Absent) | Err(_) => return,
+    };
+    match unchanged {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "{} has changed since it was moved at {}: what was added to it later is not in PostgreSQL",
+            settings.source_name(),
+            marker.finished_at
+        ),
+        Err(error) => tracing::debug!(
+            "the old database could not be compared with the marker: {}",
+            chain(&error)
+        ),
+    }
+}
+
+/// `ENABLE_DB_MIGRATIONS=false`: somebody else moves the data.
+async fn wait_for_another(settings: &Settings) -> Result<Start, Failure> {
+    let limit = settings.lock_wait;
+    tracing::info!(
+        "there is data to move, and ENABLE_DB_MIGRATIONS=false leaves that to another instance; waiting for it, up to {} s",
+        limit.as_secs()
+    );
+    let begun = Instant::now();
+    let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
+    while begun.elapsed() < limit {
+        match target.marker().await {
+            Ok(Some(marker)) => {
+                tracing::info!(
+                    "another instance has moved {} rows; starting on PostgreSQL",
+                    marker.rows
+                );
+                return Ok(Start::Postgres);
+            }
+            Ok(None) => {}
+            Err(error) if error.class() == target::Class::Transient => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1).min(limit)).await;
+    }
+    Err(Failure::NotThisInstance(limit.as_secs()))
+}
+
+/// `WEBUI_INIT_ON_FAILURE=sqlite`: only where it is certain that nothing was moved and nobody else moves.
+async fn fall_back(failure: Failure, locked: LockedTarget) -> Result<Start, Failure> {
+    match locked.still_without_marker().await {
+        Ok(true) => {
+            tracing::error!(
+                "the move failed: {}. Next: {}",
+                chain(&failure),
+                failure.advice()
+            );
+            tracing::error!(
+                "STARTING OPEN WEBUI ON ITS OLD SQLITE DATABASE, AS WEBUI_INIT_ON_FAILURE=sqlite ASKS. POSTGRESQL IS NOT USED."
+            );
+            Ok(Start::Sqlite)
+        }
+        Ok(false) | Err(_) => Err(failure),
+    }
+}
+
+/// What the app's environment gets or loses, given how it is started.
+pub fn environment(settings: &Settings, start: Start) -> EnvironmentChanges {
+    let mut changes = settings.changes.clone();
+    if start == Start::Sqlite {
+        changes
+            .set
+            .retain(|(name, _)| !name.starts_with("DATABASE_"));
+        changes.remove.extend(DATABASE_PARTS.map(str::to_owned));
+        changes.remove.extend([
+            "DATABASE_SCHEMA".to_owned(),
+            "DATABASE_URL_FILE".to_owned(),
+            "DATABASE_PASSWORD_FILE".to_owned(),
+        ]);
+        changes.set.push((
+            "DATABASE_URL".to_owned(),
+            format!("sqlite:///{}", settings.source.display()).into(),
+        ));
+    }
+    changes
+}

@@ -1,0 +1,473 @@
+//! Owns the target's description: tables, columns, indexes, constraints and sequences as PostgreSQL's
+//! catalogue tells them, and the statements that drop and restore what would slow a load down. It invents
+//! no DDL: what comes back is what `pg_get_indexdef` and `pg_get_constraintdef` said was there.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::source::quote;
+use crate::target::{TargetError, failed};
+use crate::value::{self, Kind};
+
+/// A table of the app in the target.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its columns that can be written to, in their order.
+    pub columns: Vec<Column>,
+    /// Unique constraints and unique indexes, primary keys included.
+    pub uniques: Vec<Unique>,
+    /// Check constraints.
+    pub checks: Vec<Check>,
+}
+
+/// A column of the target.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The type's OID, a domain's base type.
+    pub type_oid: u32,
+    /// The type as DDL writes it.
+    pub type_name: String,
+    /// How values are converted.
+    pub value: value::Column,
+    /// Whether PostgreSQL fills it in where nothing is given.
+    pub has_default: bool,
+    /// The sequence behind its default, qualified and quoted.
+    pub sequence: Option<String>,
+}
+
+/// A unique index over columns or expressions.
+#[derive(Debug, Clone)]
+pub struct Unique {
+    /// Its name.
+    pub name: String,
+    /// Key columns, if it is over columns alone and not partial.
+    pub columns: Option<Vec<String>>,
+    /// Key expressions as SQL, columns included.
+    pub expressions: Vec<String>,
+    /// The predicate of a partial index.
+    pub predicate: Option<String>,
+    /// Whether NULLs are equal to each other.
+    pub nulls_equal: bool,
+}
+
+/// A check constraint.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// The condition as SQL.
+    pub condition: String,
+}
+
+/// A foreign key between two tables of the app.
+#[derive(Debug, Clone)]
+pub struct ForeignKey {
+    /// Its name.
+    pub name: String,
+    /// The referencing table.
+    pub table: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// The referenced table.
+    pub parent: String,
+    /// Its columns.
+    pub parent_columns: Vec<String>,
+    /// `ON DELETE SET NULL`: an orphan loses its reference, not its life.
+    pub set_null: bool,
+}
+
+/// Something that is dropped for the load and restored after it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Suspended {
+    /// Its table.
+    pub table: String,
+    /// Its own name.
+    pub name: String,
+    /// How it is dropped.
+    drop: String,
+    /// How it comes back.
+    restore: String,
+    /// Foreign keys go first and come back last: they lean on unique constraints.
+    foreign_key: bool,
+}
+
+/// The schema that is moved into.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// Its name.
+    pub schema: String,
+    /// Tables by name.
+    pub tables: BTreeMap<String, Table>,
+    /// Foreign keys.
+    pub foreign_keys: Vec<ForeignKey>,
+    suspendable: Vec<Suspended>,
+}
+
+const DOING: &str = "did not describe the app's tables";
+
+impl Catalogue {
+    /// Reads the description of every ordinary table in `schema`.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub async fn read(client: &Client, schema: &str) -> Result<Self, TargetError> {
+        let mut tables = BTreeMap::new();
+        for row in client
+            .query_typed(COLUMNS, &[(&schema, Type::TEXT)])
+            .await
+            .map_err(failed(DOING))?
+        {
+            let table: String = row.get(0);
+            let type_oid: u32 = row.get(2);
+            let kind = match Kind::from_catalogue(type_oid, row.get(3)) {
+                _ if row.get::<_, bool>(9) => Kind::Other,
+                kind => kind,
+            };
+            let column = Column {
+                name: row.get(1),
+                type_oid,
+                type_name: row.get(4),
+                value: value::Column {
+                    kind,
+                    not_null: row.get(5),
+                    default: None,
+                },
+                has_default: row.get::<_, Option<String>>(6).is_some() || row.get(8),
+                sequence: row.get(7),
+            };
+            let default: Option<String> = row.get(6);
+            let entry = tables.entry(table.clone()).or_insert_with(|| {
+                (
+                    Table {
+                        name: table,
+                        columns: Vec::new(),
+                        uniques: Vec::new(),
+                        checks: Vec::new(),
+                    },
+                    Vec::new(),
+                )
+            });
+            entry.0.columns.push(column);
+            entry.1.push(default);
+        }
+        let mut catalogue = Self {
+            schema: schema.to_owned(),
+            tables: BTreeMap::new(),
+            foreign_keys: foreign_keys(client, schema).await?,
+            suspendable: suspendable(client, schema).await?,
+        };
+        let constants = constants(client, &tables).await?;
+        for (name, (mut table, defaults)) in tables {
+            for (column, default) in table.columns.iter_mut().zip(defaults) {
+                column.value.default = default.and_then(|default| {
+                    constants.get(&(default, column.type_name.clone())).cloned()
+                });
+            }
+            catalogue.tables.insert(name, table);
+        }
+        catalogue.read_uniques(client).await?;
+        catalogue.read_checks(client).await?;
+        Ok(catalogue)
+    }
+
+    async fn read_uniques(&mut self, client: &Client) -> Result<(), TargetError> {
+        let rows = client
+            .query_typed(UNIQUES, &[(&self.schema, Type::TEXT)])
+            .await
+            .map_err(failed(DOING))?;
+        for row in rows {
+            let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) else {
+                continue;
+            };
+            let predicate: Option<String> = row.get(4);
+            let plain: bool = row.get(3);
+            table.uniques.push(Unique {
+                name: row.get(1),
+                columns: (plain && predicate.is_none()).then(|| row.get(5)),
+                expressions: row.get(2),
+                predicate,
+                nulls_equal: row.get(6),
+            });
+        }
+        Ok(())
+    }
+
+    async fn read_checks(&mut self, client: &Client) -> Result<(), TargetError> {
+        let rows = client
+            .query_typed(CHECKS, &[(&self.schema, Type::TEXT)])
+            .await
+            .map_err(failed(DOING))?;
+        for row in rows {
+            if let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) {
+                table.checks.push(Check {
+                    name: row.get(1),
+                    condition: row.get(2),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A catalogue of the given tables and nothing else, for tests of pure stages.
+    #[cfg(test)]
+    pub fn of(schema: &str, tables: BTreeMap<String, Table>) -> Self {
+        Self {
+            schema: schema.to_owned(),
+            tables,
+            foreign_keys: Vec::new(),
+            suspendable: Vec::new(),
+        }
+    }
+
+    /// The qualified, quoted name of a table.
+    pub fn qualified(&self, table: &str) -> String {
+        format!("{}.{}", quote(&self.schema), quote(table))
+    }
+
+    /// The statements that drop the secondary indexes and foreign keys of `tables`, and those that restore
+    /// them. Primary keys stay: foreign keys of tables that are not loaded may need them.
+    pub fn suspend<'a>(&'a self, tables: impl Fn(&str) -> bool + 'a) -> Suspension<'a> {
+        let mut items: Vec<&Suspended> = self
+            .suspendable
+            .iter()
+            .filter(|item| tables(&item.table))
+            .collect();
+        items.sort_by_key(|item| !item.foreign_key);
+        Suspension { items }
+    }
+
+    /// Every index and constraint as the catalogue describes it, for comparing before and after.
+    pub fn fixtures(&self) -> Vec<&Suspended> {
+        let mut all: Vec<_> = self.suspendable.iter().collect();
+        all.sort();
+        all
+    }
+}
+
+/// A set of dropped indexes and foreign keys.
+#[derive(Debug)]
+pub struct Suspension<'a> {
+    items: Vec<&'a Suspended>,
+}
+
+impl Suspension<'_> {
+    /// All drops as one script.
+    pub fn drop_script(&self) -> String {
+        self.items
+            .iter()
+            .map(|item| format!("{};\n", item.drop))
+            .collect()
+    }
+
+    /// The restoring statements, indexes before foreign keys, with the name of what each restores.
+    pub fn restores(&self) -> impl Iterator<Item = &Suspended> {
+        self.items.iter().rev().copied()
+    }
+}
+
+impl Suspended {
+    /// How it comes back.
+    pub fn restore(&self) -> &str {
+        &self.restore
+    }
+}
+
+/// The binary form of every default that is a constant: an expression without a function call, which can be
+/// evaluated without consequences.
+async fn constants(
+    client: &Client,
+    tables: &BTreeMap<String, (Table, Vec<Option<String>>)>,
+) -> Result<BTreeMap<(String, String), Vec<u8>>, TargetError> {
+    let mut wanted: Vec<(String, String, &'static str)> = Vec::new();
+    for (table, defaults) in tables.values() {
+        for (column, default) in table.columns.iter().zip(defaults) {
+            let Some(default) = default.as_ref().filter(|default| !default.contains('(')) else {
+                continue;
+            };
+            let Some(send) = send_function(&column.value.kind) else {
+                continue;
+            };
+            wanted.push((default.clone(), column.type_name.clone(), send));
+        }
+    }
+    wanted.sort();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let values: Vec<String> = wanted
+        .iter()
+        .map(|(default, type_name, send)| format!("{send}(({default})::{type_name})"))
+        .collect();
+    let row = client
+        .query_typed_one(&format!("SELECT {}", values.join(", ")), &[])
+        .await
+        .map_err(failed(DOING))?;
+    Ok(wanted
+        .into_iter()
+        .enumerate()
+        .filter_map(|(at, (default, type_name, _))| {
+            Some(((default, type_name), row.get::<_, Option<Vec<u8>>>(at)?))
+        })
+        .collect())
+}
+
+fn send_function(kind: &Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Bool => "boolsend",
+        Kind::Int2 => "int2send",
+        Kind::Int4 => "int4send",
+        Kind::Int8 => "int8send",
+        Kind::Float4 => "float4send",
+        Kind::Float8 => "float8send",
+        Kind::Text => "textsend",
+        Kind::Varchar(_) => "varcharsend",
+        Kind::Json => "json_send",
+        Kind::Jsonb => "jsonb_send",
+        Kind::Date => "date_send",
+        Kind::Timestamp => "timestamp_send",
+        Kind::TimestampTz => "timestamptz_send",
+        Kind::Uuid => "uuid_send",
+        Kind::Bytea => "byteasend",
+        Kind::Other => return None,
+    })
+}
+
+async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<ForeignKey>, TargetError> {
+    let rows = client
+        .query_typed(FOREIGN_KEYS, &[(&schema, Type::TEXT)])
+        .await
+        .map_err(failed(DOING))?;
+    Ok(rows
+        .iter()
+        .map(|row| ForeignKey {
+            name: row.get(0),
+            table: row.get(1),
+            columns: row.get(2),
+            parent: row.get(3),
+            parent_columns: row.get(4),
+            set_null: row.get(5),
+        })
+        .collect())
+}
+
+async fn suspendable(client: &Client, schema: &str) -> Result<Vec<Suspended>, TargetError> {
+    let rows = client
+        .query_typed(SUSPENDABLE, &[(&schema, Type::TEXT)])
+        .await
+        .map_err(failed(DOING))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let (table, name, kind, definition): (String, String, String, String) =
+                (row.get(0), row.get(1), row.get(2), row.get(3));
+            let on = format!("{}.{}", quote(schema), quote(&table));
+            let constraint = kind != "i";
+            let drop = if constraint {
+                format!("ALTER TABLE {on} DROP CONSTRAINT {}", quote(&name))
+            } else {
+                format!("DROP INDEX {}.{}", quote(schema), quote(&name))
+            };
+            let restore = if constraint {
+                format!(
+                    "ALTER TABLE {on} ADD CONSTRAINT {} {definition}",
+                    quote(&name)
+                )
+            } else {
+                definition
+            };
+            Suspended {
+                table,
+                name,
+                drop,
+                restore,
+                foreign_key: kind == "f",
+            }
+        })
+        .collect())
+}
+
+/// A domain counts as its base type, but its own checks make the server decide (`Other`).
+const COLUMNS: &str = "
+SELECT c.relname::text, a.attname::text, coalesce(nullif(t.typbasetype, 0), t.oid),
+       CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END,
+       format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+       (SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname)
+          FROM pg_depend dep JOIN pg_class s ON s.oid = dep.refobjid AND s.relkind = 'S'
+               JOIN pg_namespace sn ON sn.oid = s.relnamespace
+         WHERE dep.classid = 'pg_attrdef'::regclass AND dep.objid = d.oid AND dep.refclassid = 'pg_class'::regclass
+         LIMIT 1),
+       a.attidentity <> '', t.typtype = 'd'
+  FROM pg_attribute a
+  JOIN pg_class c ON c.oid = a.attrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+   AND c.relname <> 'alembic_version'
+   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+ ORDER BY c.relname, a.attnum";
+
+const UNIQUES: &str = "
+SELECT c.relname::text, i.relname::text,
+       ARRAY(SELECT pg_get_indexdef(x.indexrelid, k, true) FROM generate_series(1, x.indnkeyatts) k),
+       x.indexprs IS NULL, pg_get_expr(x.indpred, x.indrelid, true),
+       ARRAY(SELECT a.attname::text FROM generate_series(0, x.indnkeyatts - 1) k
+               JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k] ORDER BY k),
+       pg_get_indexdef(x.indexrelid) LIKE '%NULLS NOT DISTINCT%'
+  FROM pg_index x
+  JOIN pg_class c ON c.oid = x.indrelid
+  JOIN pg_class i ON i.oid = x.indexrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND x.indisunique
+ ORDER BY c.relname, x.indisprimary DESC, i.relname";
+
+const CHECKS: &str = "
+SELECT c.relname::text, k.conname::text, pg_get_expr(k.conbin, k.conrelid)
+  FROM pg_constraint k
+  JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND k.contype = 'c'
+ ORDER BY 1, 2";
+
+const FOREIGN_KEYS: &str = "
+SELECT k.conname::text, c.relname::text,
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(n, o)
+               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY o),
+       p.relname::text,
+       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(n, o)
+               JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY o),
+       k.confdeltype IN ('n', 'd')
+  FROM pg_constraint k
+  JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_class p ON p.oid = k.confrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND k.contype = 'f'
+ ORDER BY 2, 1";
+
+/// Foreign keys, unique and exclusion constraints, and indexes that belong to no constraint; but not what a
+/// foreign key leans on, and not what carries a mark (replica identity, CLUSTER) that a new one would lack.
+const SUSPENDABLE: &str = "
+SELECT c.relname::text, k.conname::text, k.contype::text, pg_get_constraintdef(k.oid)
+  FROM pg_constraint k
+  JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND k.contype IN ('f', 'u', 'x') AND k.conparentid = 0
+   AND NOT EXISTS (SELECT FROM pg_constraint f WHERE k.contype <> 'f' AND f.contype = 'f' AND f.conindid = k.conindid)
+   AND NOT EXISTS (SELECT FROM pg_index x WHERE k.contype <> 'f' AND x.indexrelid = k.conindid AND (x.indisreplident OR x.indisclustered))
+UNION ALL
+SELECT c.relname::text, i.relname::text, 'i', pg_get_indexdef(x.indexrelid)
+  FROM pg_index x
+  JOIN pg_class c ON c.oid = x.indrelid
+  JOIN pg_class i ON i.oid = x.indexrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relkind = 'r' AND NOT x.indisprimary AND NOT i.relispartition
+   AND NOT x.indisreplident AND NOT x.indisclustered
+   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+ ORDER BY 1, 3, 2";

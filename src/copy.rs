@@ -1,0 +1,473 @@
+//! Owns the one transaction in which everything happens: taking the tables, loading them, restoring their
+//! indexes, and, once `verify` has agreed, writing the marker and committing. Each stage consumes the one
+//! before: [`Begun`] → [`Copied`] → [`Verified`] → recorded. Dropping any of them closes the connection,
+//! and PostgreSQL rolls back.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{ClientWrapper, Object};
+use futures_util::SinkExt;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_postgres::types::Type;
+use tokio_postgres::{CancelToken, CopyInSink, Error as PgError};
+
+use crate::catalogue::Catalogue;
+use crate::findings::Findings;
+use crate::ledger::{self, Entry, LedgerError};
+use crate::plan::Plan;
+use crate::progress::Reporter;
+use crate::reader::{self, Event, ReadError, TableTally};
+use crate::source::{Source, SourceError, quote};
+use crate::target::{self, LockedTarget, Server, TargetError, failed};
+
+/// Chunks that may wait between reader and connection.
+const CHUNKS_AHEAD: usize = 8;
+
+/// Why the move did not happen.
+#[derive(Debug, Error)]
+pub enum CopyError {
+    /// PostgreSQL's answer, or the connection's end.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The marker could not be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// PostgreSQL refused a step of the load.
+    #[error("PostgreSQL refused {step}")]
+    Refused {
+        /// The step, as a noun phrase.
+        step: String,
+        /// Its answer.
+        source: PgError,
+    },
+    /// Somebody used the target between the first look and now.
+    #[error("PostgreSQL came into use while the move was being prepared: {0} hold rows")]
+    CameIntoUse(String),
+    /// Somebody else completed the move.
+    #[error("another instance completed the move first")]
+    AlreadyMoved,
+    /// What was restored is not what was dropped.
+    #[error("indexes or constraints did not come back as they were: {0}")]
+    NotRestored(String),
+    /// COMMIT was sent, its answer lost, and the server cannot be asked what became of it.
+    #[error(
+        "the connection broke while PostgreSQL was committing, and it could not be asked how that ended"
+    )]
+    OutcomeUnknown(#[source] Box<TargetError>),
+    /// The reader thread ended without a result.
+    #[error("the reader ended without a result")]
+    ReaderLost,
+}
+
+/// The transaction has begun: tables are locked, empty and without secondary indexes.
+#[derive(Debug)]
+pub struct Begun {
+    client: ClientWrapper,
+    transaction: String,
+    catalogue: Arc<Catalogue>,
+    plan: Arc<Plan>,
+}
+
+/// Every row has been sent and the indexes are back.
+#[derive(Debug)]
+pub struct Copied {
+    begun: Begun,
+    /// What became of each table.
+    pub tallies: Vec<TableTally>,
+}
+
+/// What PostgreSQL returns has been compared with what was meant. Made by [`crate::verify`] alone.
+#[derive(Debug)]
+pub struct Verified(pub(crate) Copied);
+
+impl Begun {
+    /// Begins the transaction and takes the tables of `plan`.
+    ///
+    /// # Errors
+    /// Somebody else was faster, or PostgreSQL refuses.
+    pub async fn new(
+        locked: &LockedTarget,
+        server: &Server,
+        catalogue: Catalogue,
+        plan: Plan,
+    ) -> Result<Self, CopyError> {
+        // Taken out of the pool for good: whatever happens, this connection is closed, not handed on.
+        let client = Object::take(locked.target().client().await?);
+        client
+            .batch_execute("BEGIN")
+            .await
+            .map_err(failed("did not begin a transaction"))?;
+        target::without_timeouts(&client).await?;
+        let transaction = client
+            .query_typed_one("SELECT pg_current_xact_id()::text", &[])
+            .await
+            .map_err(failed("did not name its transaction"))?
+            .get(0);
+        let begun = Self {
+            client,
+            transaction,
+            catalogue: Arc::new(catalogue),
+            plan: Arc::new(plan),
+        };
+        begun.take_tables(server).await?;
+        Ok(begun)
+    }
+
+    async fn take_tables(&self, server: &Server) -> Result<(), CopyError> {
+        let tables: Vec<String> = self
+            .plan
+            .tables
+            .iter()
+            .map(|table| table.qualified.clone())
+            .collect();
+        let mut script = String::new();
+        if server.lz4 {
+            script.push_str("SET LOCAL default_toast_compression = 'lz4';\n");
+        }
+        if !tables.is_empty() {
+            // An app that runs beside us and holds a table must become an error, not a wait without end.
+            script.push_str("SET LOCAL lock_timeout = '60s';\n");
+            script.push_str(&format!(
+                "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;\n",
+                tables.join(", ")
+            ));
+            script.push_str("SET LOCAL lock_timeout = 0;\n");
+        }
+        self.run("to lock the app's tables", &script).await?;
+        // Only now is it certain: nobody can write any more.
+        if ledger::read(&self.client, Some(&self.plan.schema))
+            .await?
+            .is_some()
+        {
+            return Err(CopyError::AlreadyMoved);
+        }
+        let used = target::tables_in_use(&self.client, &self.plan.schema, |table| {
+            self.plan.loads(table)
+        })
+        .await?;
+        if !used.is_empty() {
+            return Err(CopyError::CameIntoUse(used.join(", ")));
+        }
+        let mut script: String = format!(
+            "DELETE FROM webui_init.leftover WHERE target_schema = '{}';\n",
+            self.plan.schema.replace('\'', "''")
+        );
+        if self.plan.loads("config") {
+            // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
+            script.push_str(&format!(
+                "DELETE FROM {};\n",
+                self.catalogue.qualified("config")
+            ));
+        }
+        script.push_str(&self.suspension().drop_script());
+        self.run("to clear the way for the load", &script).await
+    }
+
+    fn suspension(&self) -> crate::catalogue::Suspension<'_> {
+        self.catalogue.suspend(|table| self.plan.loads(table))
+    }
+
+    async fn run(&self, step: &str, script: &str) -> Result<(), CopyError> {
+        self.client
+            .batch_execute(script)
+            .await
+            .map_err(refused(step))
+    }
+
+    /// For cancelling whatever statement is running.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
+    }
+
+    /// Loads every row, restores indexes and foreign keys, and sets the sequences.
+    ///
+    /// # Errors
+    /// The source cannot be read or PostgreSQL refuses a row or an index.
+    pub async fn load(
+        self,
+        source: Source,
+        findings: Findings,
+        reporter: &Reporter,
+    ) -> Result<(Copied, Source), CopyError> {
+        reporter.stage("loading");
+        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let plan = Arc::clone(&self.plan);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut sender = sender;
+            let result = reader::read(&source, &plan, &findings, &mut sender);
+            (source, result)
+        });
+        // The channel closes when either side fails, so both end. PostgreSQL's error comes first: a reader
+        // without a receiver only knows that nobody listens.
+        let sent = self.send(receiver, reporter).await;
+        let (source, read) = reading.await.map_err(|_| CopyError::ReaderLost)?;
+        sent?;
+        let tallies = match read {
+            Ok(tallies) => tallies,
+            Err(ReadError::Source(error)) => return Err(error.into()),
+            Err(ReadError::NoReceiver) => return Err(CopyError::ReaderLost),
+        };
+        reporter.stage("restoring indexes and foreign keys");
+        self.restore(reporter).await?;
+        self.set_sequences(&tallies).await?;
+        Ok((
+            Copied {
+                begun: self,
+                tallies,
+            },
+            source,
+        ))
+    }
+
+    async fn send(
+        &self,
+        mut events: mpsc::Receiver<Event>,
+        reporter: &Reporter,
+    ) -> Result<(), CopyError> {
+        let mut copy: Option<(std::pin::Pin<Box<CopyInSink<bytes::Bytes>>>, String)> = None;
+        while let Some(event) = events.recv().await {
+            match (event, &mut copy) {
+                (Event::Begin { statement, table }, _) => {
+                    let sink = self
+                        .client
+                        .copy_in(statement.as_str())
+                        .await
+                        .map_err(refused(&format!("the rows of {table}")))?;
+                    reporter.update(|progress| progress.table.clone_from(&table));
+                    copy = Some((Box::pin(sink), table));
+                }
+                (Event::Chunk(chunk, rows), Some((sink, table))) => {
+                    let length = chunk.len() as u64;
+                    if sink.send(chunk).await.is_err() {
+                        // The sink only knows that it is closed; finishing it tells what the server said.
+                        let error = sink.as_mut().finish().await.err();
+                        return Err(error.map_or(
+                            CopyError::ReaderLost,
+                            refused(&format!("the rows of {table}")),
+                        ));
+                    }
+                    reporter.update(|progress| {
+                        progress.bytes += length;
+                        progress.rows += rows;
+                    });
+                }
+                (Event::End, _) => {
+                    if let Some((mut sink, table)) = copy.take() {
+                        sink.as_mut()
+                            .finish()
+                            .await
+                            .map_err(refused(&format!("the rows of {table}")))?;
+                    }
+                }
+                (Event::Chunk(..), None) => return Err(CopyError::ReaderLost),
+            }
+        }
+        // The reader stopped in the middle: what it has begun is aborted, not ended.
+        drop(copy);
+        Ok(())
+    }
+
+    async fn restore(&self, reporter: &Reporter) -> Result<(), CopyError> {
+        for item in self.suspension().restores() {
+            reporter.update(|progress| progress.table.clone_from(&item.table));
+            self.run(&format!("{} on {}", item.name, item.table), item.restore())
+                .await?;
+        }
+        let now = Catalogue::read(&self.client, &self.plan.schema).await?;
+        let (before, after) = (self.catalogue.fixtures(), now.fixtures());
+        if before != after {
+            let lost: Vec<_> = before
+                .iter()
+                .filter(|item| !after.contains(item))
+                .map(|item| item.name.as_str())
+                .collect();
+            return Err(CopyError::NotRestored(lost.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// `ALTER SEQUENCE` rolls back, `setval` would not.
+    async fn set_sequences(&self, tallies: &[TableTally]) -> Result<(), CopyError> {
+        for table in &self.plan.tables {
+            let loaded = tallies
+                .iter()
+                .any(|tally| tally.table == table.name() && tally.digest.rows > 0);
+            for field in table.fields.iter().filter(|_| loaded) {
+                let Some(sequence) = &field.column.sequence else {
+                    continue;
+                };
+                let sql = format!(
+                    "SELECT max({})::bigint FROM {}",
+                    quote(&field.column.name),
+                    table.qualified
+                );
+                let row = self
+                    .client
+                    .query_typed_one(&sql, &[])
+                    .await
+                    .map_err(failed("did not tell a sequence's end"))?;
+                if let Some(last) = row.get::<_, Option<i64>>(0).filter(|last| *last > 0) {
+                    let next = last.saturating_add(1);
+                    self.run(
+                        &format!("the sequence {sequence}"),
+                        &format!("ALTER SEQUENCE {sequence} RESTART WITH {next}"),
+                    )
+                    .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Copied {
+    /// The plan that was carried out.
+    pub fn plan(&self) -> &Plan {
+        &self.begun.plan
+    }
+
+    /// The open transaction.
+    pub fn client(&self) -> &ClientWrapper {
+        &self.begun.client
+    }
+
+    /// Rows that are in the app's tables now.
+    pub fn rows(&self) -> u64 {
+        self.tallies.iter().map(|tally| tally.digest.rows).sum()
+    }
+
+    /// Originals that were kept aside.
+    pub fn leftovers(&self) -> u64 {
+        self.tallies
+            .iter()
+            .flat_map(|tally| tally.leftovers.values())
+            .map(|kept| kept.count)
+            .sum()
+    }
+
+    /// Bytes sent.
+    pub fn bytes(&self) -> u64 {
+        self.tallies.iter().map(|tally| tally.bytes).sum()
+    }
+}
+
+impl Verified {
+    /// What was copied.
+    pub fn copied(&self) -> &Copied {
+        &self.0
+    }
+
+    /// Writes the marker, makes sure that `still_true` holds, and commits. Afterwards the move is complete,
+    /// for ever.
+    ///
+    /// # Errors
+    /// Nothing was moved, but for [`CopyError::OutcomeUnknown`], where the next start finds out.
+    pub async fn record(
+        self,
+        entry: &Entry<'_>,
+        locked: &LockedTarget,
+        still_true: impl FnOnce() -> Result<(), SourceError>,
+    ) -> Result<Copied, CopyError> {
+        let copied = self.0;
+        ledger::write(&copied.begun.client, entry).await?;
+        still_true()?;
+        match copied.begun.client.batch_execute("COMMIT").await {
+            Ok(()) => Ok(copied),
+            Err(error)
+                if error.as_db_error().is_some()
+                    && target::classify(&error) != target::Class::Transient =>
+            {
+                Err(refused("to commit")(error))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "the connection broke while PostgreSQL was committing; asking it how that ended"
+                );
+                if committed(locked, &copied.begun.transaction, entry.target_schema).await? {
+                    return Ok(copied);
+                }
+                Err(refused("to commit")(error))
+            }
+        }
+    }
+}
+
+/// Asks, on a new connection, what became of a transaction whose COMMIT was not answered. It may still be
+/// under way; the marker is read only after it has ended.
+async fn committed(
+    locked: &LockedTarget,
+    transaction: &str,
+    schema: &str,
+) -> Result<bool, CopyError> {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let begun = Instant::now();
+    loop {
+        let answer = async {
+            let client = locked.target().client().await?;
+            let status: Option<String> = target::brief(
+                client.query_typed_one(
+                    "SELECT pg_xact_status($1::text::xid8)",
+                    &[(&transaction, Type::TEXT)],
+                ),
+                failed("did not tell how the transaction ended"),
+            )
+            .await?
+            .get(0);
+            if status.as_deref() == Some("in progress") {
+                return Ok(None);
+            }
+            let marker =
+                target::brief(ledger::read(&client, Some(schema)), TargetError::from).await?;
+            Ok::<_, TargetError>(Some(marker.is_some()))
+        };
+        match answer.await {
+            Ok(Some(committed)) => return Ok(committed),
+            Ok(None) if begun.elapsed() > PATIENCE => {
+                return Err(CopyError::OutcomeUnknown(Box::new(TargetError::Stalled)));
+            }
+            Err(error)
+                if begun.elapsed() > PATIENCE || error.class() != target::Class::Transient =>
+            {
+                return Err(CopyError::OutcomeUnknown(Box::new(error)));
+            }
+            Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+        }
+    }
+}
+
+/// Tells the planner about the new rows. The move is complete without it.
+pub async fn analyze(locked: &LockedTarget, copied: &Copied) {
+    let tables: Vec<&str> = copied
+        .plan()
+        .tables
+        .iter()
+        .map(|table| table.qualified.as_str())
+        .collect();
+    if tables.is_empty() {
+        return;
+    }
+    let analyzed = async {
+        let client = locked.target().client().await?;
+        client
+            .batch_execute(&format!("ANALYZE {}", tables.join(", ")))
+            .await
+            .map_err(failed("did not analyze the tables"))
+    };
+    if let Err(error) = pin!(analyzed).await {
+        tracing::warn!(
+            "the data is moved, but {}; autovacuum will do it later",
+            crate::failure::chain(&error)
+        );
+    }
+}
+
+fn refused(step: &str) -> impl FnOnce(PgError) -> CopyError + use<> {
+    let step = step.to_owned();
+    |source| CopyError::Refused { step, source }
+}

@@ -1,0 +1,348 @@
+//! Owns the end that is not good: the one place that turns an error into an exit code (sysexits), what was
+//! left untouched, and the next step to take.
+
+use std::error::Error as StdError;
+
+use thiserror::Error;
+
+use crate::app::AppError;
+use crate::copy::CopyError;
+use crate::exec::ExecError;
+use crate::ledger::LedgerError;
+use crate::scratch::ScratchError;
+use crate::settings::SettingsError;
+use crate::source::{self, SourceError};
+use crate::target::{self, Class, TargetError};
+use crate::verify::VerifyError;
+
+/// Wrong usage of the command line.
+pub const EX_USAGE: u8 = 64;
+/// The data is at fault.
+pub const EX_DATAERR: u8 = 65;
+/// PostgreSQL cannot be reached.
+pub const EX_UNAVAILABLE: u8 = 69;
+/// A fault of this program.
+pub const EX_SOFTWARE: u8 = 70;
+/// No space for the scratch copy.
+pub const EX_CANTCREAT: u8 = 73;
+/// An I/O error on the way.
+pub const EX_IOERR: u8 = 74;
+/// Another instance, or process, was in the way too long.
+pub const EX_TEMPFAIL: u8 = 75;
+/// The app's own schema step failed.
+pub const EX_PROTOCOL: u8 = 76;
+/// Refused: password, role or privilege.
+pub const EX_NOPERM: u8 = 77;
+/// Configuration.
+pub const EX_CONFIG: u8 = 78;
+/// The command to exec cannot be run.
+pub const CANNOT_RUN: u8 = 126;
+/// The command to exec is not there.
+pub const NOT_FOUND: u8 = 127;
+
+/// Everything that can end the program but success.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The command line.
+    #[error("{0}")]
+    Usage(String),
+    /// The environment.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The target.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The scratch directory.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// The app's own schema step.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The move.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The proof.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The app's command.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// `WEBUI_INIT_ON_CONFLICT=fail`.
+    #[error(
+        "PostgreSQL is in use ({tables} hold rows), has no marker of a move, and {source_path} has users too"
+    )]
+    Conflict {
+        /// Tables that hold rows.
+        tables: String,
+        /// The source.
+        source_path: String,
+    },
+    /// The source was written by a newer Open WebUI.
+    #[error("{source_path} is at revision {revision}, which this image's Open WebUI does not know{}", .head.as_ref().map(|head| format!(" (its head is {head})")).unwrap_or_default())]
+    Newer {
+        /// The source.
+        source_path: String,
+        /// Its revision.
+        revision: String,
+        /// The image's head, where known.
+        head: Option<String>,
+    },
+    /// `ENABLE_DB_MIGRATIONS=false`, and nobody moved the data.
+    #[error(
+        "there is data to move, ENABLE_DB_MIGRATIONS=false leaves that to another instance, and none has done it within {0} s"
+    )]
+    NotThisInstance(u64),
+    /// `WEBUI_INIT_LEFTOVERS=fail`.
+    #[error(
+        "{count} rows or values cannot be stored as they are, and WEBUI_INIT_LEFTOVERS=fail\n{summary}"
+    )]
+    Leftovers {
+        /// How many.
+        count: u64,
+        /// Which.
+        summary: String,
+    },
+    /// A signal.
+    #[error("ended by signal {name}")]
+    Interrupted {
+        /// Its name.
+        name: &'static str,
+        /// Its number.
+        number: u8,
+    },
+    /// The operating system refused something basic.
+    #[error("the program could not start its runtime")]
+    Runtime(#[from] std::io::Error),
+}
+
+impl Failure {
+    /// The exit code of the contract.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => EX_USAGE,
+            Self::Settings(_) => EX_CONFIG,
+            Self::Target(error) => of_target(error),
+            Self::Source(error) => of_source(error),
+            Self::Scratch(_) => EX_CANTCREAT,
+            Self::App(_) => EX_PROTOCOL,
+            Self::Copy(error) => of_copy(error),
+            Self::Verify(VerifyError::Target(error)) => during_the_move(error),
+            Self::Verify(VerifyError::Differs { .. }) | Self::Runtime(_) => EX_SOFTWARE,
+            Self::Exec(ExecError::NotFound(_)) => NOT_FOUND,
+            Self::Exec(ExecError::CannotRun { .. }) => CANNOT_RUN,
+            Self::Conflict { .. } | Self::Newer { .. } | Self::Leftovers { .. } => EX_DATAERR,
+            Self::NotThisInstance(_) => EX_TEMPFAIL,
+            Self::Interrupted { number, .. } => 128 + number,
+        }
+    }
+
+    /// What the operator should do now.
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Usage(_) => "webui-init --help shows the commands.".to_owned(),
+            Self::Settings(_) => "Correct these variables and start again.".to_owned(),
+            Self::Target(error) | Self::Verify(VerifyError::Target(error)) => advice_on_target(error),
+            Self::Source(error) => advice_on_source(error),
+            Self::Scratch(_) => {
+                "Make room, or point WEBUI_INIT_SCRATCH_DIR at a disk with room for twice the old database.".to_owned()
+            }
+            Self::App(AppError::Start { .. }) => {
+                "Set WEBUI_INIT_PYTHON to the interpreter that runs Open WebUI and WEBUI_INIT_APP_DIR to the folder that holds the \
+                 open_webui package."
+                    .to_owned()
+            }
+            Self::App(_) => "The message above is Open WebUI's own; an ordinary start of this image on this database would meet it \
+                 too. Search Open WebUI's issues for it, or use the image version that last ran here; removing DATABASE_URL brings \
+                 the old database back meanwhile."
+                .to_owned(),
+            Self::Copy(error) => advice_on_copy(error),
+            Self::Verify(VerifyError::Differs { .. }) => {
+                "This should be impossible; please report it with the log. Removing DATABASE_URL brings the old database back.".to_owned()
+            }
+            Self::Exec(_) => "Correct the container's command (CMD); the database is not at fault.".to_owned(),
+            Self::Conflict { .. } => "Decide which database is the right one: WEBUI_INIT_ON_CONFLICT=keep starts on PostgreSQL as it \
+                 is, =replace moves the old database in and keeps what is in PostgreSQL in a schema of its own."
+                .to_owned(),
+            Self::Newer { .. } => {
+                "Use the Open WebUI version that last ran on this database, or a newer one; older versions cannot read it.".to_owned()
+            }
+            Self::NotThisInstance(_) => "Start one instance, and only one, with ENABLE_DB_MIGRATIONS=true (the default) and the data \
+                 volume mounted; the others follow by themselves."
+                .to_owned(),
+            Self::Leftovers { .. } => {
+                "Repair these rows in the old database, or accept them with WEBUI_INIT_LEFTOVERS=keep: their originals are then kept \
+                 in webui_init.leftover."
+                    .to_owned()
+            }
+            Self::Interrupted { .. } => "The next start begins again from the untouched old database.".to_owned(),
+            Self::Runtime(_) => "Look at the container's limits for processes, threads and open files.".to_owned(),
+        }
+    }
+
+    /// Whether anything at all may have been written to the target.
+    pub fn untouched(&self) -> &'static str {
+        match self {
+            Self::Usage(_) | Self::Settings(_) | Self::Exec(_) | Self::Runtime(_) => {
+                "Nothing was touched."
+            }
+            Self::Copy(CopyError::OutcomeUnknown(_)) => {
+                "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
+            }
+            _ => {
+                "The old database is untouched, PostgreSQL holds nothing of the move, and Open WebUI was not started."
+            }
+        }
+    }
+}
+
+/// An error and its causes on one line.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        // Drivers like to repeat their cause in their own message.
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn of_class(class: Class, otherwise: u8) -> u8 {
+    match class {
+        Class::Transient => EX_UNAVAILABLE,
+        Class::Refused => EX_NOPERM,
+        Class::Configuration => EX_CONFIG,
+        Class::Other => otherwise,
+    }
+}
+
+fn of_target(error: &TargetError) -> u8 {
+    match error {
+        TargetError::Unreachable { .. } => EX_UNAVAILABLE,
+        TargetError::Locked { .. } => EX_TEMPFAIL,
+        error => of_class(error.class(), EX_SOFTWARE),
+    }
+}
+
+/// A connection that breaks once the move is under way, or a disk that fills up, is an I/O error.
+fn during_the_move(error: &TargetError) -> u8 {
+    if error.class() == Class::Transient {
+        EX_IOERR
+    } else {
+        of_target(error)
+    }
+}
+
+fn of_source(error: &SourceError) -> u8 {
+    match error {
+        SourceError::Unreadable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            EX_NOPERM
+        }
+        SourceError::Unreadable { .. } => EX_IOERR,
+        SourceError::NotUsable { .. } | SourceError::Disordered { .. } => EX_DATAERR,
+        SourceError::Busy { .. } | SourceError::Changed { .. } => EX_TEMPFAIL,
+        SourceError::Sqlite { source, .. } if source::is_damage(source) => EX_DATAERR,
+        SourceError::Sqlite { source, .. }
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) =>
+        {
+            EX_CANTCREAT
+        }
+        SourceError::Sqlite { .. } => EX_IOERR,
+    }
+}
+
+fn of_copy(error: &CopyError) -> u8 {
+    match error {
+        CopyError::Target(error) => during_the_move(error),
+        CopyError::Source(error) => of_source(error),
+        CopyError::Ledger(LedgerError::Postgres { source, .. })
+        | CopyError::Refused { source, .. } => match target::classify(source) {
+            Class::Transient => EX_IOERR,
+            class => of_class(class, EX_SOFTWARE),
+        },
+        CopyError::CameIntoUse(_) | CopyError::AlreadyMoved => EX_TEMPFAIL,
+        CopyError::OutcomeUnknown(_) => EX_UNAVAILABLE,
+        CopyError::Ledger(_) | CopyError::NotRestored(_) | CopyError::ReaderLost => EX_SOFTWARE,
+    }
+}
+
+fn advice_on_class(class: Class) -> &'static str {
+    match class {
+        Class::Transient => {
+            "Look whether PostgreSQL is running and reachable from here; the next start tries again by itself."
+        }
+        Class::Refused => {
+            "Check user and password in DATABASE_URL, and that the role may create schemas and tables in this database \
+             (GRANT CREATE ON DATABASE …; it should own it)."
+        }
+        Class::Configuration => "Check DATABASE_URL: host, port, database name and TLS parameters.",
+        Class::Other => {
+            "Please report this with the log. Removing DATABASE_URL brings the old database back."
+        }
+    }
+}
+
+fn advice_on_target(error: &TargetError) -> String {
+    match error {
+        TargetError::Unreachable { .. } => {
+            "Look whether PostgreSQL is running and whether host and port in DATABASE_URL are right; WEBUI_INIT_WAIT_SECS sets how long \
+             to wait. The next start tries again by itself."
+        }
+        TargetError::Locked { .. } => {
+            "Look at the other instance's log. If it needs longer, raise WEBUI_INIT_LOCK_WAIT_SECS; if it hangs, stop it: its work is \
+             then undone and the next start begins again."
+        }
+        TargetError::Unsupported(_) => "Use a database on PostgreSQL 13 or later, created with ENCODING 'UTF8'.",
+        TargetError::NoSuchSchema(_) => "Create the schema (CREATE SCHEMA …), or correct DATABASE_SCHEMA.",
+        TargetError::Tls(_) => "Correct sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL.",
+        error => advice_on_class(error.class()),
+    }
+    .to_owned()
+}
+
+fn advice_on_source(error: &SourceError) -> String {
+    match error {
+        SourceError::Unreadable { .. } => {
+            "Check that the data volume is mounted and that this user may read webui.db and its folder."
+        }
+        SourceError::Busy { .. } | SourceError::Changed { .. } => {
+            "Stop the other Open WebUI that uses this data volume; the next start tries again by itself."
+        }
+        SourceError::NotUsable { .. } => {
+            "Put the right webui.db in place, or set WEBUI_INIT_SQLITE_PATH to it. If there is nothing to keep, move the file away and \
+             the app starts fresh on PostgreSQL. An encrypted file must be decrypted first; a file with a rollback journal is put \
+             right by one start of Open WebUI without DATABASE_URL."
+        }
+        SourceError::Sqlite { .. } | SourceError::Disordered { .. } => {
+            "If the file is damaged: restore it from a backup, or let `sqlite3 webui.db .recover` make a new one from a copy, and start \
+             again. Otherwise look at the disk."
+        }
+    }
+    .to_owned()
+}
+
+fn advice_on_copy(error: &CopyError) -> String {
+    match error {
+        CopyError::Target(error) => advice_on_target(error),
+        CopyError::Source(error) => advice_on_source(error),
+        CopyError::Ledger(LedgerError::Postgres { source, .. }) | CopyError::Refused { source, .. } => {
+            advice_on_class(target::classify(source)).to_owned()
+        }
+        CopyError::CameIntoUse(_) => {
+            "Something else writes to this database, perhaps an Open WebUI that was started without webui-init. Stop it and start again."
+                .to_owned()
+        }
+        CopyError::AlreadyMoved => "Start again: the data is there.".to_owned(),
+        CopyError::OutcomeUnknown(_) => "Start again when PostgreSQL is reachable: the next start finds out by itself.".to_owned(),
+        CopyError::Ledger(_) | CopyError::NotRestored(_) | CopyError::ReaderLost => advice_on_class(Class::Other).to_owned(),
+    }
+}

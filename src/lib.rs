@@ -1,0 +1,42 @@
+//! `webui-init` is the entrypoint of an Open WebUI container. It takes the data of the SQLite days into
+//! PostgreSQL exactly once, proves it, records it, and becomes the app.
+//!
+//! One flow of values, a line each; every stage consumes the one before, and [`boot`] alone sees them all:
+//!
+//! 1. [`settings`], [`dsn`], [`tls`], [`secret`]: the environment, checked;
+//! 2. [`target`], [`ledger`]: PostgreSQL, reached, locked, and its marker read;
+//! 3. [`source`], [`scratch`]: `webui.db`, opened without changing a byte;
+//! 4. [`app`]: Open WebUI's own Alembic makes the tables and upgrades a private copy;
+//! 5. [`catalogue`], [`plan`], [`findings`]: what goes where, and which rows cannot;
+//! 6. [`reader`], [`value`], [`json`], [`digest`], [`leftovers`]: rows out of SQLite, as PostgreSQL wants them;
+//! 7. [`copy`]: into PostgreSQL, in one transaction;
+//! 8. [`verify`]: the proof, without which nothing is recorded;
+//! 9. [`report`], [`progress`], [`log`], [`failure`]: what people are told;
+//! 10. [`exec`]: the real app, as this process.
+
+pub mod app;
+pub mod boot;
+pub mod catalogue;
+pub mod cli;
+pub mod copy;
+pub mod digest;
+pub mod dsn;
+pub mod exec;
+pub mod failure;
+pub mod findings;
+pub mod json;
+pub mod ledger;
+pub mod leftovers;
+pub mod log;
+pub mod plan;
+pub mod progress;
+pub mod reader;
+pub mod report;
+pub mod scratch;
+pub mod secret;
+pub mod settings;
+pub mod source;
+pub mod target;
+pub mod tls;
+pub mod value;
+pub mod verify;

@@ -1,0 +1,131 @@
+//! Owns the scratch directory: where the private copy of the source is upgraded. It is removed when its
+//! value goes out of scope, and what an earlier crash left of it is removed before a new one is made.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use thiserror::Error;
+
+const NAME: &str = ".webui-init-scratch";
+
+/// Why there is no place for the copy.
+#[derive(Debug, Error)]
+pub enum ScratchError {
+    /// The disk is too small.
+    #[error("{dir} has {free} bytes free, the private copy of the old database needs {needed}")]
+    NoSpace {
+        /// The directory.
+        dir: String,
+        /// Bytes free.
+        free: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// No candidate can be written.
+    #[error("no scratch directory can be made in {dir}")]
+    Unwritable {
+        /// The last candidate.
+        dir: String,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+}
+
+/// An empty directory of our own, with mode 0700.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Makes the directory in the first candidate that is writable and has `needed` bytes free.
+    ///
+    /// # Errors
+    /// None has; the last candidate's reason is told.
+    pub fn prepare(candidates: &[PathBuf], needed: u64) -> Result<Self, ScratchError> {
+        let mut failure = None;
+        for candidate in candidates {
+            match Self::prepare_in(candidate, needed) {
+                Ok(scratch) => return Ok(scratch),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| ScratchError::Unwritable {
+            dir: "nowhere".to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        }))
+    }
+
+    fn prepare_in(parent: &Path, needed: u64) -> Result<Self, ScratchError> {
+        let unwritable = |source| ScratchError::Unwritable {
+            dir: parent.display().to_string(),
+            source,
+        };
+        let path = parent.join(NAME);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(error)),
+            _ => {}
+        }
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(unwritable)?;
+        let scratch = Self { path };
+        let free = statvfs(&scratch.path).map_err(|error| unwritable(error.into()))?;
+        let free = free.blocks_available() * free.fragment_size();
+        if free < needed {
+            return Err(ScratchError::NoSpace {
+                dir: parent.display().to_string(),
+                free,
+                needed,
+            });
+        }
+        Ok(scratch)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(
+                "{} could not be removed: {error}; the next start tries again",
+                self.path.display()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removes_what_a_crash_left_and_itself() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::create_dir(parent.path().join(NAME)).unwrap();
+        fs::write(parent.path().join(NAME).join("webui.db"), "left").unwrap();
+        let scratch = Scratch::prepare(&[parent.path().to_owned()], 0).unwrap();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+        drop(scratch);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn skips_a_candidate_that_is_not_there_and_tells_of_a_full_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let candidates = ["/nonexistent".into(), parent.path().to_owned()];
+        assert!(Scratch::prepare(&candidates, 0).is_ok());
+        assert!(matches!(
+            Scratch::prepare(&candidates, u64::MAX),
+            Err(ScratchError::NoSpace { .. })
+        ));
+    }
+}

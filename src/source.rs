@@ -1,0 +1,679 @@
+//! Owns the source, `webui.db`: finding it, opening it without changing a byte on disk, telling what it is,
+//! and noticing that somebody else has it open. What is done with its rows is `plan`'s and `copy`'s.
+//!
+//! How it is opened follows from what lies beside it (SQLite's documentation, "URI filenames" and
+//! "Write-Ahead Logging", 8 and 9):
+//!
+//! | beside the file | opened as | because |
+//! | --- | --- | --- |
+//! | nothing | `immutable=1` | no locks, no `-shm`; works on a read-only disk |
+//! | a `-wal` with content | `mode=ro&vfs=unix-none`, exclusive | the WAL's rows count, its index stays in memory, nothing is checkpointed |
+//! | a hot `-journal` | a private copy | SQLite must roll back before it can read |
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why the source cannot be moved.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The operating system refuses.
+    #[error("{path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The file is no SQLite database that can be moved.
+    #[error("{path} {what}")]
+    NotUsable {
+        /// The file.
+        path: String,
+        /// What it is instead.
+        what: String,
+    },
+    /// Another process holds the file open.
+    #[error("{path} is still open in another process")]
+    Busy {
+        /// The file.
+        path: String,
+    },
+    /// The file changed while it was read.
+    #[error("{path} was written to by another process while it was being moved")]
+    Changed {
+        /// The file.
+        path: String,
+    },
+    /// SQLite's own complaint.
+    #[error("reading {path} failed")]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// SQLite's error.
+        source: rusqlite::Error,
+    },
+    /// Row ids do not ascend: a damaged table tree that SQLite reads without noticing.
+    #[error("{path} is damaged: row ids of table {table} do not ascend")]
+    Disordered {
+        /// The file.
+        path: String,
+        /// The table.
+        table: String,
+    },
+}
+
+/// A table of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its stored columns, in their order.
+    pub columns: Vec<Column>,
+    /// The name by which the row id can be read; none for `WITHOUT ROWID` tables.
+    pub rowid: Option<&'static str>,
+}
+
+/// A column of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Whether it is part of the primary key.
+    pub key: bool,
+}
+
+/// How many people's data this is, for the log and for telling whether it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Census {
+    /// Rows of `user`.
+    pub users: i64,
+    /// Rows of `chat`.
+    pub chats: i64,
+    /// The newest `updated_at` of a chat, in the unit of the column (seconds).
+    pub newest: Option<i64>,
+}
+
+/// What the file system and the headers say. Two equal stamps mean the same content, but for a writer that
+/// has the file open at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    size: u64,
+    mtime_ns: i128,
+    /// The database header, which holds the change counter, in hexadecimal.
+    header: String,
+    /// Size, time and header (with its salts) of the WAL.
+    wal: Option<(u64, i128, String)>,
+}
+
+/// What the marker remembers of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    stamp: Stamp,
+    census: Census,
+}
+
+/// What is found where `webui.db` should be.
+#[derive(Debug)]
+pub enum Found {
+    /// Nothing (ENOENT, and nothing else).
+    Absent,
+    /// A file.
+    File(Location),
+}
+
+/// An existing file that may be the source.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// The path as configured, for messages.
+    name: String,
+    /// Where the file really is; SQLite looks for the WAL there.
+    real: PathBuf,
+}
+
+/// An open source, with its schema read.
+#[derive(Debug)]
+pub struct Source {
+    connection: Connection,
+    location: Location,
+    /// Its Alembic revision; none in the Peewee era.
+    pub revision: Option<String>,
+    /// Its tables but SQLite's own, sorted by name.
+    pub tables: Vec<Table>,
+    opened: Watch,
+}
+
+/// What must not change between opening and COMMIT: the stamp, and the WAL index that a writer in another
+/// process keeps in `-shm`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Watch {
+    stamp: Stamp,
+    wal_index: Option<String>,
+    journal: bool,
+}
+
+/// Looks for the source.
+///
+/// # Errors
+/// Anything but "no such file": a missing permission or a dangling link must not pass for a fresh start.
+pub fn locate(path: &Path) -> Result<Found, SourceError> {
+    let name = path.display().to_string();
+    let unreadable = |source| SourceError::Unreadable {
+        path: name.clone(),
+        source,
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
+        Err(error) => return Err(unreadable(error)),
+        Ok(_) => {}
+    }
+    let real = fs::canonicalize(path).map_err(unreadable)?;
+    if !fs::metadata(&real).map_err(unreadable)?.is_file() {
+        return Err(SourceError::NotUsable {
+            path: name,
+            what: "is not a file".to_owned(),
+        });
+    }
+    Ok(Found::File(Location { name, real }))
+}
+
+impl Location {
+    /// Where the file really is.
+    pub fn real(&self) -> &Path {
+        &self.real
+    }
+
+    /// Bytes of the database and its WAL.
+    pub fn bytes(&self) -> u64 {
+        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        size(&self.real) + size(&self.beside("-wal"))
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name: OsString = self.real.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+
+    fn unreadable(&self) -> impl Fn(io::Error) -> SourceError {
+        let path = self.name.clone();
+        move |source| SourceError::Unreadable {
+            path: path.clone(),
+            source,
+        }
+    }
+
+    fn sqlite(&self) -> impl Fn(rusqlite::Error) -> SourceError {
+        let path = self.name.clone();
+        move |source| SourceError::Sqlite {
+            path: path.clone(),
+            source,
+        }
+    }
+
+    fn not_usable(&self, what: impl Into<String>) -> SourceError {
+        SourceError::NotUsable {
+            path: self.name.clone(),
+            what: what.into(),
+        }
+    }
+
+    /// Waits until no other process has the file open.
+    ///
+    /// # Errors
+    /// It still has after `patience`.
+    pub fn wait_until_closed(&self, patience: Duration) -> Result<(), SourceError> {
+        let deadline = Instant::now() + patience;
+        let mut told = false;
+        while self.open_elsewhere()? {
+            if Instant::now() >= deadline {
+                return Err(SourceError::Busy {
+                    path: self.name.clone(),
+                });
+            }
+            if !told {
+                tracing::info!(
+                    "{} is still open in another process; waiting for it to stop",
+                    self.name
+                );
+                told = true;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    /// Whether another process holds SQLite's locks. A connection in WAL mode keeps a shared lock on byte
+    /// 128 of `-shm` while it is open ("WAL-mode File Format", 2.3.1); in the other modes a transaction
+    /// keeps one on the lock page of the database.
+    fn open_elsewhere(&self) -> Result<bool, SourceError> {
+        const DEAD_MAN_SWITCH: i64 = 128;
+        const PENDING_BYTE: i64 = 0x4000_0000;
+        const LOCK_BYTES: i64 = 512;
+        Ok(
+            locked(&self.beside("-shm"), DEAD_MAN_SWITCH, 1).map_err(self.unreadable())?
+                || locked(&self.real, PENDING_BYTE, LOCK_BYTES).map_err(self.unreadable())?,
+        )
+    }
+
+    /// Reads size, times and headers.
+    fn stamp(&self) -> Result<Stamp, SourceError> {
+        let (size, mtime_ns, header) = head(&self.real, 0, 100)
+            .map_err(self.unreadable())?
+            .unwrap_or_default();
+        let wal = head(&self.beside("-wal"), 0, 32)
+            .map_err(self.unreadable())?
+            .filter(|(size, ..)| *size > 0);
+        Ok(Stamp {
+            size,
+            mtime_ns,
+            header,
+            wal,
+        })
+    }
+
+    fn watch(&self) -> Result<Watch, SourceError> {
+        Ok(Watch {
+            stamp: self.stamp()?,
+            wal_index: head(&self.beside("-shm"), 0, 96)
+                .map_err(self.unreadable())?
+                .map(|(.., header)| header),
+            journal: self.has_hot_journal()?,
+        })
+    }
+
+    /// A rollback journal with a valid first byte sequence belongs to a transaction that never ended
+    /// ("Database File Format", 3).
+    fn has_hot_journal(&self) -> Result<bool, SourceError> {
+        const MAGIC: &str = "d9d505f920a163d7";
+        let journal = head(&self.beside("-journal"), 0, 8).map_err(self.unreadable())?;
+        Ok(journal.is_some_and(|(.., header)| header == MAGIC))
+    }
+
+    /// Recognises by its header what SQLite would only call "not a database".
+    fn check_header(&self) -> Result<(), SourceError> {
+        let mut header = [0; 100];
+        let mut file = File::open(&self.real).map_err(self.unreadable())?;
+        let size = file.metadata().map_err(self.unreadable())?.len();
+        if size == 0 {
+            return Ok(());
+        }
+        let read = file.read(&mut header).map_err(self.unreadable())?;
+        if read < 100 {
+            return Err(self.not_usable(format!(
+                "is cut off: {size} bytes are less than a database header"
+            )));
+        }
+        if &header[..16] != b"SQLite format 3\0" {
+            // SQLCipher encrypts whole pages, so its files are a multiple of a page of what looks like noise.
+            let noise = header
+                .iter()
+                .filter(|byte| !byte.is_ascii_graphic() && **byte != 0)
+                .count()
+                > 30;
+            return Err(self.not_usable(if size.is_multiple_of(512) && noise {
+                "is not a plain SQLite database: its header is not readable, as in a file encrypted with SQLCipher"
+            } else {
+                "is not a SQLite database: its header says something else"
+            }));
+        }
+        let page_size = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+            1 => 65536,
+            size => size,
+        };
+        let word = |at: usize| {
+            u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
+        let pages_valid = word(24) == word(92);
+        let has_wal = fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
+        if pages_valid && !has_wal && u64::from(word(28)) * page_size > size {
+            return Err(self.not_usable(format!(
+                "is cut off: its header speaks of {} bytes, there are {size}",
+                u64::from(word(28)) * page_size
+            )));
+        }
+        Ok(())
+    }
+
+    /// Opens the file for reading, as this module's table says.
+    ///
+    /// # Errors
+    /// It is not a database, damaged, or needs a private copy and `scratch` offers none.
+    pub fn open(&self) -> Result<Source, SourceError> {
+        self.check_header()?;
+        if self.has_hot_journal()? {
+            return Err(self.not_usable(
+                "has a hot rollback journal beside it: its last transaction never ended, and only a writer can roll it back",
+            ));
+        }
+        let opened = self.watch()?;
+        let parameters = if opened.stamp.wal.is_some() {
+            "mode=ro&vfs=unix-none"
+        } else {
+            "immutable=1"
+        };
+        self.connect(parameters, opened)
+    }
+
+    /// Opens a private copy that nobody else knows of.
+    fn open_private(&self) -> Result<Source, SourceError> {
+        let opened = self.watch()?;
+        self.connect("mode=rw", opened)
+    }
+
+    fn connect(&self, parameters: &str, opened: Watch) -> Result<Source, SourceError> {
+        let uri = format!("file:{}?{parameters}", percent_encode(&self.real));
+        let flags = OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let flags = if parameters == "mode=rw" {
+            (flags | OpenFlags::SQLITE_OPEN_READ_WRITE) & !OpenFlags::SQLITE_OPEN_READ_ONLY
+        } else {
+            flags
+        };
+        let connection = Connection::open_with_flags(uri, flags).map_err(self.sqlite())?;
+        // Exclusive locking keeps the WAL index on the heap: no -shm is made. Temporary tables stay in
+        // memory. Nothing in the schema of a file from elsewhere is trusted to call functions.
+        connection
+            .execute_batch(
+                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;
+                 PRAGMA cell_size_check=ON; PRAGMA cache_size=-8192;",
+            )
+            .map_err(self.sqlite())?;
+        let tables = tables(&connection).map_err(self.sqlite())?;
+        let revision = if tables.iter().any(|table| table.name == "alembic_version") {
+            connection
+                .query_row("SELECT version_num FROM alembic_version", [], |row| {
+                    row.get(0)
+                })
+                .optional()
+                .map_err(self.sqlite())?
+        } else {
+            None
+        };
+        let ours = |name: &str| tables.iter().any(|table| table.name == name);
+        if !tables.is_empty()
+            && !ours("alembic_version")
+            && !ours("migratehistory")
+            && !ours("user")
+        {
+            return Err(self.not_usable(
+                "is a SQLite database of another application: it has no table of Open WebUI's",
+            ));
+        }
+        Ok(Source {
+            connection,
+            location: self.clone(),
+            revision,
+            tables,
+            opened,
+        })
+    }
+
+    /// Whether this file still is what `fingerprint` describes. Equal stamps answer without opening it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn matches(&self, fingerprint: &Fingerprint) -> Result<bool, SourceError> {
+        if self.stamp()? == fingerprint.stamp {
+            return Ok(true);
+        }
+        Ok(self.open()?.census()? == fingerprint.census)
+    }
+}
+
+impl Source {
+    /// The path as configured.
+    pub fn name(&self) -> &str {
+        &self.location.name
+    }
+
+    /// Bytes of the database and its WAL.
+    pub fn bytes(&self) -> u64 {
+        self.location.bytes()
+    }
+
+    /// The connection, for the reader.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Turns SQLite's error into ours.
+    pub fn failed(&self, source: rusqlite::Error) -> SourceError {
+        self.location.sqlite()(source)
+    }
+
+    /// The error for a table whose row ids do not ascend.
+    pub fn disordered(&self, table: &str) -> SourceError {
+        SourceError::Disordered {
+            path: self.location.name.clone(),
+            table: table.to_owned(),
+        }
+    }
+
+    /// Counts users and chats.
+    ///
+    /// # Errors
+    /// SQLite cannot read them.
+    pub fn census(&self) -> Result<Census, SourceError> {
+        let has = |table: &str, column: &str| {
+            self.tables
+                .iter()
+                .any(|t| t.name == table && t.columns.iter().any(|c| c.name == column))
+        };
+        let one = |sql: &str| {
+            self.connection
+                .query_row(sql, [], |row| row.get(0))
+                .map_err(self.location.sqlite())
+        };
+        let newest = if has("chat", "updated_at") {
+            self.connection
+                .query_row(
+                    "SELECT max(updated_at) FROM chat WHERE typeof(updated_at) = 'integer'",
+                    [],
+                    |row| row.get(0),
+                )
+                .map_err(self.location.sqlite())?
+        } else {
+            None
+        };
+        Ok(Census {
+            users: if has("user", "id") {
+                one("SELECT count(*) FROM user")?
+            } else {
+                0
+            },
+            chats: if has("chat", "id") {
+                one("SELECT count(*) FROM chat")?
+            } else {
+                0
+            },
+            newest,
+        })
+    }
+
+    /// A time in the unit of `chat.updated_at` (seconds since 1970) as people write it, in UTC.
+    pub fn date(&self, time: Option<i64>) -> Option<String> {
+        let sql = "SELECT strftime('%Y-%m-%d %H:%M UTC', ?1, 'unixepoch')";
+        self.connection
+            .query_row(sql, [time?], |row| row.get(0))
+            .ok()
+            .flatten()
+    }
+
+    /// What the marker will remember.
+    ///
+    /// # Errors
+    /// SQLite cannot read it.
+    pub fn fingerprint(&self) -> Result<Fingerprint, SourceError> {
+        Ok(Fingerprint {
+            stamp: self.opened.stamp.clone(),
+            census: self.census()?,
+        })
+    }
+
+    /// Checks that nobody wrote to the file since it was opened. A commit by somebody else need not change
+    /// size or time of the database, but it cannot avoid all of the WAL, its index and the locks.
+    ///
+    /// # Errors
+    /// Somebody did, or has it open.
+    pub fn check_unchanged(&self) -> Result<(), SourceError> {
+        if self.location.watch()? != self.opened || self.location.open_elsewhere()? {
+            return Err(SourceError::Changed {
+                path: self.location.name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Copies everything, the WAL's rows included, into `path` by SQLite's backup API.
+    ///
+    /// # Errors
+    /// A page cannot be read, or `path` not be written.
+    pub fn back_up(&self, path: &Path) -> Result<(), SourceError> {
+        let mut copy = Connection::open(path).map_err(self.location.sqlite())?;
+        let backup = rusqlite::backup::Backup::new(&self.connection, &mut copy)
+            .map_err(self.location.sqlite())?;
+        backup
+            .run_to_completion(4096, Duration::ZERO, None)
+            .map_err(self.location.sqlite())?;
+        Ok(())
+    }
+}
+
+/// Opens a private copy, made by [`Source::back_up`], after the app has upgraded it.
+///
+/// # Errors
+/// As [`Location::open`].
+pub fn open_copy(path: &Path) -> Result<Source, SourceError> {
+    match locate(path)? {
+        Found::File(location) => location.open_private(),
+        Found::Absent => Err(SourceError::Unreadable {
+            path: path.display().to_string(),
+            source: io::ErrorKind::NotFound.into(),
+        }),
+    }
+}
+
+/// Whether SQLite says that the content, not the reading of it, is at fault.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(ffi::Error { code, .. }, _) = error else {
+        return false;
+    };
+    matches!(
+        code,
+        rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase
+    )
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
+    let mut statement = connection.prepare(
+        "SELECT name, sql FROM sqlite_schema
+         WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
+    )?;
+    let names: Vec<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    names
+        .into_iter()
+        .map(|name| table(connection, name))
+        .collect()
+}
+
+fn table(connection: &Connection, name: String) -> rusqlite::Result<Table> {
+    let mut statement = connection
+        .prepare("SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid")?;
+    let columns: Vec<Column> = statement
+        .query_map([&name], |row| {
+            Ok(Column {
+                name: row.get(0)?,
+                key: row.get::<_, i64>(1)? > 0,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    let without: bool = connection.query_row(
+        "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1",
+        [&name],
+        |row| row.get(0),
+    )?;
+    // A real column may hide one of the three names of the row id.
+    let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|alias| {
+        !without
+            && !columns
+                .iter()
+                .any(|column| column.name.eq_ignore_ascii_case(alias))
+    });
+    Ok(Table {
+        name,
+        columns,
+        rowid,
+    })
+}
+
+/// Quotes an identifier, for SQLite as for PostgreSQL.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Whether another process holds any lock on the given bytes. `F_GETLK` takes none itself.
+fn locked(path: &Path, start: i64, length: i64) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: length,
+        l_pid: 0,
+    };
+    match fcntl(&file, FcntlArg::F_GETLK(&mut lock)) {
+        Ok(_) => Ok(lock.l_type != libc::F_UNLCK as libc::c_short),
+        // A file system without POSIX locks cannot tell; SQLite's own users of it could not lock either.
+        Err(
+            nix::errno::Errno::ENOLCK | nix::errno::Errno::ENOSYS | nix::errno::Errno::EOPNOTSUPP,
+        ) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Size, modification time and the first `length` bytes in hexadecimal; none if there is no such file.
+fn head(path: &Path, offset: u64, length: u64) -> io::Result<Option<(u64, i128, String)>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    let mtime = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some((metadata.len(), mtime, hex)))
+}
+
+/// A path inside a SQLite URI.
+fn percent_encode(path: &Path) -> String {
+    let mut encoded = String::new();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => encoded.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

@@ -1,0 +1,557 @@
+//! Owns the target: reaching PostgreSQL with patience for what passes, telling what state it is in, and the
+//! advisory lock that saves instances from moving at the same time. Writing rows is `copy`'s.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error as PgError};
+
+use crate::dsn::Dsn;
+use crate::ledger::{self, LedgerError, Marker};
+use crate::source::quote;
+use crate::tls::{self, Connector, TlsError};
+
+/// The oldest server that is supported, as `server_version_num` counts.
+const OLDEST: i32 = 130_000;
+/// How long a statement that needs no work may take before the network is taken for dead.
+const BRIEF: Duration = Duration::from_secs(30);
+
+/// Why the target cannot be used.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// Certificates or keys.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No connection in time.
+    #[error("PostgreSQL ({target}) could not be reached within {waited} s")]
+    Unreachable {
+        /// Which server and database.
+        target: String,
+        /// Seconds waited.
+        waited: u64,
+        /// The last failure.
+        source: Box<TargetError>,
+    },
+    /// PostgreSQL's answer, or the connection's end.
+    #[error("PostgreSQL {doing}")]
+    Postgres {
+        /// What failed, as a predicate.
+        doing: &'static str,
+        /// Its cause.
+        source: PgError,
+    },
+    /// The marker could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Nothing came back.
+    #[error("PostgreSQL did not answer within {} s", BRIEF.as_secs())]
+    Stalled,
+    /// A standby cannot be written to.
+    #[error("PostgreSQL is a read-only standby")]
+    Standby,
+    /// Another instance held the lock too long.
+    #[error("another instance has been moving data for {waited} s and is not done")]
+    Locked {
+        /// Seconds waited.
+        waited: u64,
+    },
+    /// A server that the move is not made for.
+    #[error("{0}")]
+    Unsupported(String),
+    /// `DATABASE_SCHEMA` names nothing.
+    #[error("the schema {0:?} does not exist in the database")]
+    NoSuchSchema(String),
+}
+
+/// What becomes of an error if one waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It may pass: refused connections, a server that starts, too many connections.
+    Transient,
+    /// Password, role or privilege.
+    Refused,
+    /// A wrong name or setting.
+    Configuration,
+    /// Anything else.
+    Other,
+}
+
+/// The one table from PostgreSQL's errors to what can be done about them.
+pub fn classify(error: &PgError) -> Class {
+    let Some(state) = error.code() else {
+        return classify_connection(error);
+    };
+    if *state == SqlState::INVALID_CATALOG_NAME || *state == SqlState::INVALID_SCHEMA_NAME {
+        return Class::Configuration;
+    }
+    match state.code() {
+        // PgBouncer reports its own refusals with the protocol violation's code.
+        "08P01" if said(error, "no such database") => Class::Configuration,
+        "08P01" if said(error, "authentication") || said(error, "no such user") => Class::Refused,
+        "42501" | "25006" => Class::Refused,
+        code => match &code[..2] {
+            "08" | "53" | "57" | "40" => Class::Transient,
+            "28" => Class::Refused,
+            _ => Class::Other,
+        },
+    }
+}
+
+fn classify_connection(error: &PgError) -> Class {
+    let text = error.to_string();
+    if let Some(handshake) = tls::handshake_error(error) {
+        // A certificate that is not trusted will not change by waiting; a reset in the handshake may.
+        return if handshake.is_about_certificate() {
+            Class::Configuration
+        } else {
+            Class::Transient
+        };
+    }
+    if text.contains("TLS") {
+        Class::Configuration
+    } else if text.contains("authentication") || text.contains("password") {
+        Class::Refused
+    } else if text.contains("invalid configuration") || text.contains("invalid connection string") {
+        Class::Configuration
+    } else {
+        Class::Transient
+    }
+}
+
+fn said(error: &PgError, words: &str) -> bool {
+    error
+        .as_db_error()
+        .is_some_and(|db| db.message().contains(words))
+}
+
+impl TargetError {
+    /// What becomes of it if one waits.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Postgres { source, .. } | Self::Ledger(LedgerError::Postgres { source, .. }) => {
+                classify(source)
+            }
+            Self::Stalled | Self::Standby => Class::Transient,
+            Self::Tls(_)
+            | Self::Unsupported(_)
+            | Self::NoSuchSchema(_)
+            | Self::Ledger(LedgerError::NoSchema) => Class::Configuration,
+            Self::Unreachable { .. }
+            | Self::Locked { .. }
+            | Self::Ledger(LedgerError::Migrations(_)) => Class::Other,
+        }
+    }
+}
+
+/// Turns PostgreSQL's error into ours, with what was being done.
+pub fn failed(doing: &'static str) -> impl FnOnce(PgError) -> TargetError {
+    move |source| TargetError::Postgres { doing, source }
+}
+
+/// Gives a statement that needs no work a time limit: a half-open connection never answers.
+///
+/// # Errors
+/// The statement's own, or [`TargetError::Stalled`].
+pub async fn brief<T, E>(
+    statement: impl Future<Output = Result<T, E>>,
+    map: impl FnOnce(E) -> TargetError,
+) -> Result<T, TargetError> {
+    match tokio::time::timeout(BRIEF, statement).await {
+        Ok(result) => result.map_err(map),
+        Err(_) => Err(TargetError::Stalled),
+    }
+}
+
+/// A PostgreSQL that answers.
+#[derive(Debug)]
+pub struct Target {
+    pool: Pool,
+    connector: Connector,
+    summary: String,
+    schema: Option<String>,
+}
+
+/// What the server can do, read when there is work to do.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The schema of the app's tables.
+    pub schema: String,
+    /// `server_version_num`.
+    pub version: i32,
+    /// Whether TOAST can compress with lz4.
+    pub lz4: bool,
+}
+
+impl Target {
+    /// Prepares the pool; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A certificate or key file cannot be used.
+    pub fn new(dsn: &Dsn, schema: Option<&str>) -> Result<Self, TargetError> {
+        let connector = Connector::new(dsn.tls())?;
+        let manager = Manager::from_connect(
+            dsn.config(),
+            connector.clone(),
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        // Lock, move, and one to look something up beside them.
+        let pool = Pool::builder(manager)
+            .max_size(3)
+            .build()
+            .map_err(|error| TargetError::Unsupported(error.to_string()))?;
+        Ok(Self {
+            pool,
+            connector,
+            summary: dsn.summary(),
+            schema: schema.map(str::to_owned),
+        })
+    }
+
+    /// Database, host and role, for messages.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// How connections are made, for cancelling a statement.
+    pub fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
+    /// A connection from the pool.
+    ///
+    /// # Errors
+    /// PostgreSQL's, or none came within the time limit.
+    pub async fn client(&self) -> Result<Object, TargetError> {
+        match tokio::time::timeout(BRIEF, self.pool.get()).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(PoolError::Backend(source))) => Err(TargetError::Postgres {
+                doing: "did not accept the connection",
+                source,
+            }),
+            Ok(Err(error)) => Err(TargetError::Unsupported(error.to_string())),
+            Err(_) => Err(TargetError::Stalled),
+        }
+    }
+
+    /// Closes every idle connection. What is checked out closes when it is dropped.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
+    /// Connects and reads the marker, waiting up to `patience` for a server that is not there yet.
+    ///
+    /// # Errors
+    /// At once for what waiting does not change, else [`TargetError::Unreachable`].
+    pub async fn first_look(&self, patience: Duration) -> Result<Option<Marker>, TargetError> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(250);
+        let mut told: Option<Instant> = None;
+        loop {
+            let error = match self.marker().await {
+                Ok(marker) => return Ok(marker),
+                Err(error) if error.class() == Class::Transient => error,
+                Err(error) => return Err(error),
+            };
+            if begun.elapsed() + pause > patience {
+                return Err(TargetError::Unreachable {
+                    target: self.summary.clone(),
+                    waited: begun.elapsed().as_secs(),
+                    source: Box::new(error),
+                });
+            }
+            if told.is_none_or(|at| at.elapsed() > Duration::from_secs(5)) {
+                let left = patience.saturating_sub(begun.elapsed()).as_secs();
+                tracing::info!(
+                    "waiting for PostgreSQL, {left} s left: {}",
+                    crate::failure::chain(&error)
+                );
+                told = Some(Instant::now());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_secs(3));
+        }
+    }
+
+    /// Reads the marker once.
+    ///
+    /// # Errors
+    /// PostgreSQL's; a refusal is never "absent".
+    pub async fn marker(&self) -> Result<Option<Marker>, TargetError> {
+        let client = self.client().await?;
+        let marker = brief(
+            ledger::read(&client, self.schema.as_deref()),
+            TargetError::from,
+        )
+        .await?;
+        if marker.is_none() && in_recovery(&client).await? {
+            return Err(TargetError::Standby);
+        }
+        Ok(marker)
+    }
+
+    /// Asks what the server can do.
+    ///
+    /// # Errors
+    /// The server or its encoding is not supported, or the schema does not exist.
+    pub async fn server(&self) -> Result<Server, TargetError> {
+        let client = self.client().await?;
+        let row = brief(
+            client.query_typed_one(
+                "SELECT current_setting('server_version_num')::int4, version(), current_setting('server_encoding'),
+                        coalesce($1, current_schema()::text),
+                        EXISTS (SELECT FROM pg_namespace WHERE nspname = coalesce($1, current_schema()::text)),
+                        coalesce((SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'), false)",
+                &[(&self.schema, Type::TEXT)],
+            ),
+            failed("did not describe itself"),
+        )
+        .await?;
+        let (version, banner, encoding): (i32, String, String) =
+            (row.get(0), row.get(1), row.get(2));
+        if !banner.starts_with("PostgreSQL")
+            || ["-YB-", "Redshift", "Greenplum"]
+                .iter()
+                .any(|other| banner.contains(other))
+        {
+            return Err(TargetError::Unsupported(format!(
+                "the server speaks PostgreSQL's protocol but is something else: {banner}"
+            )));
+        }
+        if version < OLDEST {
+            return Err(TargetError::Unsupported(format!(
+                "the server is too old; version 13 or later is needed: {banner}"
+            )));
+        }
+        if encoding != "UTF8" {
+            return Err(TargetError::Unsupported(format!(
+                "the database's encoding is {encoding}; Open WebUI's texts need UTF8, which is chosen when a database is created"
+            )));
+        }
+        let schema: Option<String> = row.get(3);
+        let schema = schema.ok_or(LedgerError::NoSchema)?;
+        if !row.get::<_, bool>(4) {
+            return Err(TargetError::NoSuchSchema(schema));
+        }
+        Ok(Server {
+            schema,
+            version,
+            lz4: row.get(5),
+        })
+    }
+
+    /// Takes the lock, or waits for whoever has it: returns the marker as soon as it is there.
+    ///
+    /// # Errors
+    /// [`TargetError::Locked`] after `patience`; PostgreSQL's own.
+    pub async fn lock(self, schema: &str, patience: Duration) -> Result<Locked, TargetError> {
+        let begun = Instant::now();
+        let mut told: Option<Instant> = None;
+        loop {
+            if let Some(lock) = self.try_lock(schema).await? {
+                // Looked at again under the lock: whoever had it may have finished meanwhile.
+                return Ok(match self.marker().await? {
+                    Some(marker) => Locked::Done(marker),
+                    None => Locked::Ours(LockedTarget { target: self, lock }),
+                });
+            }
+            if let Some(marker) = self.marker().await? {
+                return Ok(Locked::Done(marker));
+            }
+            if begun.elapsed() >= patience {
+                return Err(TargetError::Locked {
+                    waited: begun.elapsed().as_secs(),
+                });
+            }
+            if told.is_none_or(|at| at.elapsed() > Duration::from_secs(15)) {
+                tracing::info!(
+                    "another instance is moving the data; waiting for it, up to {} s",
+                    patience.as_secs()
+                );
+                told = Some(Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(500).min(patience)).await;
+        }
+    }
+
+    /// One try. The transaction of a failed one ends at once, so that a waiter behind a pooler does not
+    /// occupy a server connection.
+    async fn try_lock(&self, schema: &str) -> Result<Option<Object>, TargetError> {
+        let client = self.client().await?;
+        let doing = "did not answer about the advisory lock";
+        brief(client.batch_execute("BEGIN"), failed(doing)).await?;
+        without_timeouts(&client).await?;
+        let got = brief(
+            client.query_typed_one(
+                "SELECT pg_try_advisory_xact_lock($1)",
+                &[(&lock_key(schema), Type::INT8)],
+            ),
+            failed(doing),
+        )
+        .await?
+        .get::<_, bool>(0);
+        if got {
+            return Ok(Some(client));
+        }
+        brief(client.batch_execute("ROLLBACK"), failed(doing)).await?;
+        Ok(None)
+    }
+}
+
+/// Who may go on.
+#[derive(Debug)]
+pub enum Locked {
+    /// This instance has the lock, and the marker is absent.
+    Ours(LockedTarget),
+    /// Another instance has completed the move.
+    Done(Marker),
+}
+
+/// The target, while this instance holds the advisory lock and has read the marker as absent. Only from it
+/// can a move begin.
+#[derive(Debug)]
+pub struct LockedTarget {
+    target: Target,
+    lock: Object,
+}
+
+impl LockedTarget {
+    /// The target itself.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Asks the connection that holds the lock whether it still does and the marker still is absent. Used
+    /// before the app is started on something else than PostgreSQL.
+    ///
+    /// # Errors
+    /// It cannot be known.
+    pub async fn still_without_marker(self) -> Result<bool, TargetError> {
+        let schema = self.target.schema.clone();
+        let marker = brief(
+            ledger::read(&self.lock, schema.as_deref()),
+            TargetError::from,
+        )
+        .await?;
+        Ok(marker.is_none())
+    }
+
+    /// The app's revision in `schema`; none before its Alembic has run.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub async fn revision(&self, schema: &str) -> Result<Option<String>, TargetError> {
+        let client = self.target.client().await?;
+        let sql = format!(
+            "SELECT version_num::text FROM {}.alembic_version",
+            quote(schema)
+        );
+        match brief(
+            client.query_typed_opt(&sql, &[]),
+            failed("did not tell the app's revision"),
+        )
+        .await
+        {
+            Ok(row) => Ok(row.map(|row| row.get(0))),
+            Err(TargetError::Postgres { source, .. })
+                if source.code() == Some(&SqlState::UNDEFINED_TABLE) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the lock and the connections.
+    pub fn release(self) {
+        // Dropping it would hand the open transaction back to the pool; taken out, it is closed with it.
+        drop(Object::take(self.lock));
+        self.target.close();
+    }
+}
+
+/// Tables of the app that hold rows, of those in `schema` for which `is_the_apps` answers yes. Tables of
+/// extensions and the two that the app fills by itself do not count.
+///
+/// # Errors
+/// PostgreSQL's, above all a missing privilege.
+pub async fn tables_in_use(
+    client: &Client,
+    schema: &str,
+    is_the_apps: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, TargetError> {
+    let doing = "did not tell which tables hold rows";
+    let rows = brief(
+        client.query_typed(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname NOT IN ('alembic_version', 'config')
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+             ORDER BY 1",
+            &[(&schema, Type::TEXT)],
+        ),
+        failed(doing),
+    )
+    .await?;
+    let checks: Vec<String> = rows
+        .iter()
+        .map(|row| row.get::<_, String>(0))
+        .filter(|table| is_the_apps(table))
+        .map(|table| {
+            format!(
+                "SELECT '{}' WHERE EXISTS (SELECT FROM {}.{})",
+                table.replace('\'', "''"),
+                quote(schema),
+                quote(&table)
+            )
+        })
+        .collect();
+    if checks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = brief(
+        client.query_typed(&checks.join(" UNION ALL "), &[]),
+        failed(doing),
+    )
+    .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Switches off, for this transaction, every time limit that a provider may have set.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
+    brief(
+        client.query_typed(
+            "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN
+             ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
+            &[],
+        ),
+        failed("did not lift its time limits"),
+    )
+    .await?;
+    Ok(())
+}
+
+async fn in_recovery(client: &Client) -> Result<bool, TargetError> {
+    let row = brief(
+        client.query_typed_one("SELECT pg_is_in_recovery()", &[]),
+        failed("did not tell whether it is a standby"),
+    )
+    .await?;
+    Ok(row.get(0))
+}
+
+/// Advisory locks are numbers per database; this one means "the move into this schema".
+fn lock_key(schema: &str) -> i64 {
+    let digest = Sha256::digest(format!("webui-init move into {schema}"));
+    let mut key = [0; 8];
+    key.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(key)
+}
