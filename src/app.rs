@@ -231,10 +231,27 @@ impl Migrations {
     pub fn know(&self, revision: &str) -> Option<bool> {
         (!self.revisions.is_empty()).then(|| self.revisions.contains(revision))
     }
+}
 
-    /// Whether any script names this table, in quotes.
-    pub fn mention(&self, table: &str) -> bool {
-        self.words.contains(table)
+/// Which tables are Open WebUI's: those of the source, and those that the image's migration scripts name
+/// in quotes. Another application's tables in the same schema are neither.
+#[derive(Debug, Default)]
+pub struct AppTables(BTreeSet<String>);
+
+impl AppTables {
+    /// The tables of the source and of the scripts.
+    pub fn new<'a>(source: impl Iterator<Item = &'a str>, migrations: &Migrations) -> Self {
+        Self(
+            source
+                .map(str::to_owned)
+                .chain(migrations.words.iter().cloned())
+                .collect(),
+        )
+    }
+
+    /// Whether `table` is the app's.
+    pub fn include(&self, table: &str) -> bool {
+        self.0.contains(table)
     }
 }
 
@@ -321,11 +338,13 @@ mod tests {
         );
         assert_eq!(migrations.know("abc123"), Some(true));
         assert_eq!(migrations.know("ffff"), Some(false));
+        let tables = AppTables::new(["document"].into_iter(), &migrations);
         assert!(
-            migrations.mention("chat")
-                && migrations.mention("user_group")
-                && !migrations.mention("notes")
+            ["chat", "user_group", "document"]
+                .iter()
+                .all(|table| tables.include(table))
         );
+        assert!(!tables.include("notes"));
         assert_eq!(Migrations::default().know("abc123"), None);
     }
 }

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use tokio_postgres::CancelToken;
 
-use crate::app::{App, AppError, Database, Migrations};
+use crate::app::{App, AppError, AppTables, Database, Migrations};
 use crate::catalogue::Catalogue;
-use crate::copy::{self, Begun};
+use crate::copy::{self, Begun, Taking};
 use crate::exec::EnvironmentChanges;
 use crate::failure::{Failure, chain};
 use crate::findings::Findings;
@@ -136,7 +136,13 @@ async fn under_the_lock(
         return Ok(Decision::StartOnPostgres);
     }
     let migrations = App::new(&settings.app, None).migrations();
-    let used = tables_in_use(locked, server, &source, &migrations).await?;
+    let app_tables = AppTables::new(
+        source.tables.iter().map(|table| table.name.as_str()),
+        &migrations,
+    );
+    let client = locked.target().client().await?;
+    let used = target::tables_in_use(&client, &server.schema, &app_tables).await?;
+    drop(client);
     if !used.is_empty() {
         match settings.on_conflict {
             OnConflict::Keep => {
@@ -155,11 +161,7 @@ async fn under_the_lock(
                     source_path: source.name().to_owned(),
                 });
             }
-            OnConflict::Replace => {
-                return Err(Failure::Usage(
-                    "WEBUI_INIT_ON_CONFLICT=replace is not available in this version".to_owned(),
-                ));
-            }
+            OnConflict::Replace => {}
         }
     }
     if !settings.migrations_enabled {
@@ -172,25 +174,13 @@ async fn under_the_lock(
         controls,
         locked,
         server,
+        app_tables: &app_tables,
         begun: Instant::now(),
         seconds: BTreeMap::new(),
     }
     .run(location, source)
     .await?;
     Ok(Decision::StartOnPostgres)
-}
-
-async fn tables_in_use(
-    locked: &LockedTarget,
-    server: &Server,
-    source: &Source,
-    migrations: &Migrations,
-) -> Result<Vec<String>, Failure> {
-    let client = locked.target().client().await?;
-    let is_the_apps = |table: &str| {
-        source.tables.iter().any(|known| known.name == table) || migrations.mention(table)
-    };
-    Ok(target::tables_in_use(&client, &server.schema, is_the_apps).await?)
 }
 
 fn describe(source: &Source, census: &Census, locked: &LockedTarget) {
@@ -224,6 +214,7 @@ struct Move<'a> {
     controls: &'a Controls,
     locked: &'a LockedTarget,
     server: &'a Server,
+    app_tables: &'a AppTables,
     begun: Instant,
     seconds: BTreeMap<&'static str, f64>,
 }
@@ -278,7 +269,11 @@ impl Move<'_> {
         let findings = Findings::search(source.connection(), &plan, &catalogue)
             .map_err(|error| source.failed(error))?;
 
-        let begun = Begun::new(self.locked, self.server, catalogue, plan).await?;
+        let taking = Taking {
+            app_tables: self.app_tables,
+            replace: self.settings.on_conflict == OnConflict::Replace,
+        };
+        let begun = Begun::new(self.locked, self.server, catalogue, plan, taking).await?;
         self.controls.set_running(Some((
             self.locked.target().connector(),
             begun.cancel_token(),

@@ -3,6 +3,7 @@
 //! before: [`Begun`] → [`Copied`] → [`Verified`] → recorded. Dropping any of them closes the connection,
 //! and PostgreSQL rolls back.
 
+use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
 use tokio_postgres::{CancelToken, CopyInSink, Error as PgError};
 
+use crate::app::AppTables;
 use crate::catalogue::Catalogue;
 use crate::findings::Findings;
 use crate::ledger::{self, Entry, LedgerError};
@@ -74,6 +76,15 @@ pub struct Begun {
     plan: Arc<Plan>,
 }
 
+/// How the target's tables are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking<'a> {
+    /// Which tables are the app's; others do not count.
+    pub app_tables: &'a AppTables,
+    /// Whether rows that are there are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
+    pub replace: bool,
+}
+
 /// Every row has been sent and the indexes are back.
 #[derive(Debug)]
 pub struct Copied {
@@ -96,6 +107,7 @@ impl Begun {
         server: &Server,
         catalogue: Catalogue,
         plan: Plan,
+        taking: Taking<'_>,
     ) -> Result<Self, CopyError> {
         // Taken out of the pool for good: whatever happens, this connection is closed, not handed on.
         let client = Object::take(locked.target().client().await?);
@@ -115,11 +127,11 @@ impl Begun {
             catalogue: Arc::new(catalogue),
             plan: Arc::new(plan),
         };
-        begun.take_tables(server).await?;
+        begun.take_tables(server, taking).await?;
         Ok(begun)
     }
 
-    async fn take_tables(&self, server: &Server) -> Result<(), CopyError> {
+    async fn take_tables(&self, server: &Server, taking: Taking<'_>) -> Result<(), CopyError> {
         let tables: Vec<String> = self
             .plan
             .tables
@@ -147,18 +159,16 @@ impl Begun {
         {
             return Err(CopyError::AlreadyMoved);
         }
-        let used = target::tables_in_use(&self.client, &self.plan.schema, |table| {
-            self.plan.loads(table)
-        })
-        .await?;
-        if !used.is_empty() {
+        let used =
+            target::tables_in_use(&self.client, &self.plan.schema, taking.app_tables).await?;
+        if !used.is_empty() && !taking.replace {
             return Err(CopyError::CameIntoUse(used.join(", ")));
         }
         let mut script: String = format!(
             "DELETE FROM webui_init.leftover WHERE target_schema = '{}';\n",
             self.plan.schema.replace('\'', "''")
         );
-        if self.plan.loads("config") {
+        if self.plan.loads("config") && used.is_empty() {
             // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
             script.push_str(&format!(
                 "DELETE FROM {};\n",
@@ -166,7 +176,39 @@ impl Begun {
             ));
         }
         script.push_str(&self.suspension().drop_script());
-        self.run("to clear the way for the load", &script).await
+        self.run("to clear the way for the load", &script).await?;
+        if used.is_empty() {
+            Ok(())
+        } else {
+            self.set_aside(&used).await
+        }
+    }
+
+    /// Copies what the tables of the app hold into a schema of its own and empties them.
+    async fn set_aside(&self, used: &[String]) -> Result<(), CopyError> {
+        let name = "SELECT 'webui_init_replaced_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD\"T\"HH24MISS')";
+        let row = self.client.query_typed_one(name, &[]).await;
+        let schema: String = row.map_err(failed("did not tell the time"))?.get(0);
+        let held = self
+            .catalogue
+            .tables
+            .keys()
+            .filter(|table| *table == "config" || used.contains(table));
+        let mut script = format!("CREATE SCHEMA {};\n", quote(&schema));
+        let mut emptied = Vec::new();
+        for table in held {
+            let kept = format!("{}.{}", quote(&schema), quote(table));
+            let table = self.catalogue.qualified(table);
+            let _ = writeln!(script, "CREATE TABLE {kept} AS TABLE {table};");
+            emptied.push(table);
+        }
+        let _ = writeln!(script, "TRUNCATE {};", emptied.join(", "));
+        self.run("to set aside what it held", &script).await?;
+        tracing::warn!(
+            "what PostgreSQL held ({}) is kept in its schema {schema}",
+            used.join(", ")
+        );
+        Ok(())
     }
 
     fn suspension(&self) -> crate::catalogue::Suspension<'_> {

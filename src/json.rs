@@ -245,15 +245,20 @@ impl<F: FnMut(Mend)> Walk<'_, F> {
                     self.at += 1;
                     return Ok(());
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    self.escape()?;
+                    // Text in other scripts is one escape after another.
+                    while self.text.get(self.at) == Some(&b'\\') {
+                        self.escape()?;
+                    }
+                }
                 Some(0) => self.replace(1, b"", Mend::Nul),
                 Some(&control @ 1..0x20) => {
                     let hex = b"0123456789abcdef"[usize::from(control & 0xF)];
                     let escaped = [b'\\', b'u', b'0', b'0', b'0' + (control >> 4), hex];
                     self.replace(1, &escaped, Mend::Control);
                 }
-                Some(_) => self.at += 1,
-                None => return Err(Fault::Invalid),
+                _ => return Err(Fault::Invalid),
             }
         }
     }
@@ -286,32 +291,45 @@ impl<F: FnMut(Mend)> Walk<'_, F> {
 }
 
 /// The UTF-16 code unit of a leading `\uXXXX`.
-fn code_unit(text: &[u8]) -> Option<u32> {
-    let hex = text.strip_prefix(b"\\u")?.get(..4)?;
-    hex.iter().try_fold(0, |unit, &digit| {
-        Some(unit * 16 + char::from(digit).to_digit(16)?)
-    })
+fn code_unit(text: &[u8]) -> Option<u16> {
+    let Some(&[b'\\', b'u', a, b, c, d]) = text.first_chunk() else {
+        return None;
+    };
+    let [a, b, c, d] = [a, b, c, d].map(|digit| HEX[usize::from(digit)]);
+    let unit = u16::from(a) << 12 | u16::from(b) << 8 | u16::from(c) << 4 | u16::from(d);
+    (a | b | c | d < 16).then_some(unit)
 }
 
-/// Length of a leading run free of quotes, backslashes and control characters, rounded down to
-/// eight bytes: the caller looks at what remains one by one.
+/// The value of a hexadecimal digit; 16 for any other byte.
+const HEX: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+/// Length of the leading run free of quotes, backslashes and control characters, eight bytes at a time.
 fn plain_prefix(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES * 0x80;
-    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut length = 0;
-    for chunk in text.chunks_exact(8) {
-        let Ok(chunk) = chunk.try_into() else { break };
-        let word = u64::from_ne_bytes(chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
-        if control | quote | backslash != 0 {
-            break;
+    // The lowest high bit that is set marks the first such byte; those above it may be borrows.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGHS;
+    let (chunks, rest) = text.as_chunks();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = below(word, 0x20) | quote | backslash;
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
         }
-        length += 8;
     }
-    length
+    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    text.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 /// Does PostgreSQL's `numeric` hold this JSON number? At most 131,072 digits before the decimal

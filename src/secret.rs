@@ -27,6 +27,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A shorter password is no secret, and masking its letters everywhere would make the log unreadable.
+const SHORTEST: usize = 4;
+
 /// What stands in the place of a secret.
 const MASK: &str = "***";
 
@@ -49,7 +52,7 @@ impl Redactor {
                 escaped(&json(&spelling)),
                 spelling,
             ] {
-                if !variant.is_empty() && !known.contains(&variant) {
+                if variant.len() >= SHORTEST && !known.contains(&variant) {
                     known.push(variant);
                 }
             }

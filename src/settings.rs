@@ -305,7 +305,7 @@ pub fn read(
 fn assemble(
     environment: &Environment,
     dsn: Option<Dsn>,
-    changes: EnvironmentChanges,
+    mut changes: EnvironmentChanges,
     problems: &mut Vec<String>,
 ) -> Option<Settings> {
     let data_dir = environment
@@ -378,8 +378,17 @@ fn assemble(
         problems,
     );
     let dsn = dsn?;
-    if let Some(driver) = dsn.driver().filter(|driver| *driver == "asyncpg") {
-        warnings.push(format!("DATABASE_URL names the driver {driver}, which Open WebUI 0.12 does not ship; postgresql:// works everywhere"));
+    if !dsn.misreadings().is_empty() {
+        // The app would not understand what is understood here; it gets the same database in its own words.
+        warnings.push(format!(
+            "Open WebUI would misread the database's address ({}); it is started with an equivalent one",
+            dsn.misreadings().join(", ")
+        ));
+        changes.set.retain(|(name, _)| name != "DATABASE_URL");
+        changes
+            .set
+            .push(("DATABASE_URL".to_owned(), dsn.app_url().into()));
+        changes.remove.extend(DATABASE_PARTS.map(str::to_owned));
     }
     if !dsn.ignored().is_empty() {
         warnings.push(format!(

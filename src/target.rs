@@ -11,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error as PgError};
 
+use crate::app::AppTables;
 use crate::dsn::Dsn;
 use crate::ledger::{self, LedgerError, Marker};
 use crate::source::quote;
@@ -476,7 +477,7 @@ impl LockedTarget {
     }
 }
 
-/// Tables of the app that hold rows, of those in `schema` for which `is_the_apps` answers yes. Tables of
+/// Tables of the app that hold rows, of those in `schema` that are the app's. Tables of
 /// extensions and the two that the app fills by itself do not count.
 ///
 /// # Errors
@@ -484,7 +485,7 @@ impl LockedTarget {
 pub async fn tables_in_use(
     client: &Client,
     schema: &str,
-    is_the_apps: impl Fn(&str) -> bool,
+    app_tables: &AppTables,
 ) -> Result<Vec<String>, TargetError> {
     let doing = "did not tell which tables hold rows";
     let rows = brief(
@@ -501,7 +502,7 @@ pub async fn tables_in_use(
     let checks: Vec<String> = rows
         .iter()
         .map(|row| row.get::<_, String>(0))
-        .filter(|table| is_the_apps(table))
+        .filter(|table| app_tables.include(table))
         .map(|table| {
             format!(
                 "SELECT '{}' WHERE EXISTS (SELECT FROM {}.{})",

@@ -859,4 +859,24 @@ mod tests {
             assert_eq!(stored(Null, &other), Err(Refusal::OtherType));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_bytes(bytes: Vec<u8>, integer: i64, bits: u64, not_null: bool) {
+            let kinds = [
+                Kind::Bool, Kind::Int2, Kind::Int4, Kind::Int8, Kind::Float4, Kind::Float8, Kind::Text, Kind::Varchar(3), Kind::Json,
+                Kind::Jsonb, Kind::Date, Kind::Timestamp, Kind::TimestampTz, Kind::Uuid, Kind::Bytea,
+            ];
+            for kind in kinds {
+                let column = Column { kind, not_null, default: None };
+                for value in [Integer(integer), Real(f64::from_bits(bits)), ValueRef::Text(&bytes), Blob(&bytes)] {
+                    match stored(value, &column) {
+                        Ok((None, repairs)) => assert!(!not_null && !repairs.is_empty()),
+                        Ok((Some(_), _)) => {}
+                        Err(_) => assert!(not_null),
+                    }
+                }
+            }
+        }
+    }
 }

@@ -47,8 +47,18 @@ const KINDS: [(Kind, &str, &str, &str); 16] = [
         "7",
         "IF pg_temp.is_number(l) THEN RETURN int8send(pg_temp.number(l)::int8); END IF;",
     ),
-    (Kind::Float4, "float4", "7", "RETURN float4send(l::float4);"),
-    (Kind::Float8, "float8", "7", "RETURN float8send(l::float8);"),
+    (
+        Kind::Float4,
+        "float4",
+        "7",
+        "IF l !~* '0x' THEN RETURN float4send(l::float4); END IF;",
+    ),
+    (
+        Kind::Float8,
+        "float8",
+        "7",
+        "IF l !~* '0x' THEN RETURN float8send(l::float8); END IF;",
+    ),
     (Kind::Text, "text", "none", "RETURN textsend(l);"),
     (
         Kind::Varchar(5),
@@ -96,7 +106,7 @@ const KINDS: [(Kind, &str, &str, &str); 16] = [
     ),
 ];
 
-/// What the expressions above share. `numeric` takes blanks within the exponent before version 16; a number
+/// What the expressions above share. C's hexadecimal floats are not for this program. `numeric` takes blanks within the exponent before version 16; a number
 /// here has none, and has no bounds: zero is zero whatever its exponent. `pg_temp.readable` is whether PostgreSQL's JSON functions can take
 /// the value apart; numbers beyond `numeric` are no matter of text.
 const FUNCTIONS: &str = r"
