@@ -777,6 +777,32 @@ mod tests {
     }
 
     #[test]
+    fn offsets() {
+        for (offset, seconds) in [
+            ("Z", 0),
+            ("+01", 3600),
+            ("-0130", -5400),
+            (" +01:30", 5400),
+            ("-01:00:01", -3601),
+        ] {
+            let micros: i64 = -seconds * 1_000_000;
+            becomes(
+                text(&format!("2000-01-01 00:00{offset}")),
+                Kind::TimestampTz,
+                micros.to_be_bytes(),
+                &[],
+            );
+        }
+        for offset in ["+1", "+013", "+013000", "+01:", "+01:60", "UTC", "+01 x"] {
+            nulled(
+                text(&format!("2000-01-01 00:00{offset}")),
+                Kind::TimestampTz,
+                NotConvertible,
+            );
+        }
+    }
+
+    #[test]
     fn uuids_and_bytes() {
         let bytes: [u8; 16] = std::array::from_fn(|n| 0x11 * u8::try_from(n).unwrap());
         for value in [

@@ -195,7 +195,7 @@ struct IsoFields {
 }
 
 impl IsoFields {
-    /// `YYYY-MM-DD[(T| )HH:MM[:SS[.ffffff]][ ][Z|±HH[[:]MM[[:]SS]]]]`, as far as its shape goes.
+    /// `YYYY-MM-DD[(T| )HH:MM[:SS[.ffffff]][ ][Z|±HH[[:]MM]|±HH:MM:SS]]`, as far as its shape goes.
     fn parse(text: &[u8]) -> Option<Self> {
         let mut scan = Scan(text);
         let mut fields = Self {
@@ -262,13 +262,13 @@ impl IsoFields {
         }
         let west = scan.sign();
         let mut seconds = scan.number(2, 2)? * 3600;
-        for unit in [60, 1] {
-            if scan.0.is_empty() {
-                break;
-            }
-            scan.eat(b':');
-            let part = scan.number(2, 2).filter(|&part| part < 60)?;
-            seconds += part * unit;
+        let part = |scan: &mut Scan<'_>| scan.number(2, 2).filter(|&part| part < 60);
+        let colon = scan.eat(b':');
+        if colon || !scan.0.is_empty() {
+            seconds += part(scan)? * 60;
+        }
+        if colon && scan.eat(b':') {
+            seconds += part(scan)?;
         }
         self.offset = if west { -seconds } else { seconds };
         Some(())
