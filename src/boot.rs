@@ -18,9 +18,9 @@ use crate::ledger::{self, Entry, Marker};
 use crate::plan::Plan;
 use crate::progress::{self, Reporter};
 use crate::report::Report;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, ScratchError};
 use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings};
-use crate::source::{self, Census, Found, Location, Source};
+use crate::source::{self, Census, Found, Source, SourceError};
 use crate::target::{self, Locked, LockedTarget, Server, Target};
 use crate::tls::Connector;
 use crate::verify;
@@ -40,6 +40,7 @@ pub struct Controls {
     /// How far it is.
     pub reporter: Reporter,
     running: Arc<Mutex<Option<(Connector, CancelToken)>>>,
+    scratch: Arc<Mutex<Option<PathBuf>>>,
 }
 
 impl Controls {
@@ -57,6 +58,30 @@ impl Controls {
         }
     }
 
+    /// Removes the scratch directory, whoever still works in it. For the end of an interrupted flow: a thread
+    /// that is busy in SQLite does not hear of it.
+    pub fn clear_scratch(&self) {
+        if let Some(path) = self
+            .scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+
+    fn make_scratch(&self, settings: &Settings, needed: u64) -> Result<Arc<Scratch>, ScratchError> {
+        let candidates = match &settings.scratch {
+            Some(chosen) => vec![chosen.clone()],
+            None => vec![settings.data_dir().to_owned(), std::env::temp_dir()],
+        };
+        let scratch = Scratch::prepare(&candidates, needed)?;
+        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(scratch.path().to_owned());
+        Ok(Arc::new(scratch))
+    }
+
     fn set_running(&self, running: Option<(Connector, CancelToken)>) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
     }
@@ -67,15 +92,15 @@ impl Controls {
 /// # Errors
 /// There is data to move and it could not be moved: the app must not be started.
 pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let marker = target.first_look(settings.wait).await?;
     tracing::info!("Connected to PostgreSQL database {}", target.summary());
     if let Some(marker) = marker {
         after_the_move(settings, &marker);
         return Ok(Start::Postgres);
-    }
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
     }
     let server = target.server().await?;
     let locked = match target.lock(&server.schema, settings.lock_wait).await? {
@@ -125,9 +150,17 @@ async fn under_the_lock(
             return Ok(Decision::StartOnPostgres);
         }
     };
-    location.wait_until_closed(settings.wait)?;
-    let source = location.open()?;
-    let census = source.census()?;
+    let (source, census) = {
+        let (settings, controls) = (settings.clone(), controls.clone());
+        off_thread(move || {
+            location.wait_until_closed(settings.wait)?;
+            let room = location.bytes().saturating_mul(3);
+            let source = location.open(|| controls.make_scratch(&settings, room))?;
+            let census = source.census()?;
+            Ok((source, census))
+        })
+        .await?
+    };
     if census.users == 0 {
         tracing::info!(
             "{} has no users: a fresh start, Open WebUI makes its own tables",
@@ -169,6 +202,7 @@ async fn under_the_lock(
     }
     describe(&source, &census, locked);
     refuse_newer(&source, &migrations)?;
+    locked.check_privileges(&server.schema).await?;
     Move {
         settings,
         controls,
@@ -178,7 +212,7 @@ async fn under_the_lock(
         begun: Instant::now(),
         seconds: BTreeMap::new(),
     }
-    .run(location, source)
+    .run(source)
     .await?;
     Ok(Decision::StartOnPostgres)
 }
@@ -220,15 +254,17 @@ struct Move<'a> {
 }
 
 impl Move<'_> {
-    async fn run(mut self, location: Location, original: Source) -> Result<(), Failure> {
+    async fn run(mut self, original: Source) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
-        reporter.update(|progress| progress.source_bytes = location.bytes());
-        let scratch = Scratch::prepare(&self.scratch_candidates(), 0).ok();
-        let app = App::new(&self.settings.app, scratch.as_ref().map(Scratch::path));
+        reporter.update(|progress| progress.source_bytes = original.bytes());
+        // Importing the app may create or rename files in its data folder; it gets an empty one.
+        let scratch = self.controls.make_scratch(self.settings, 0).ok();
+        let app = App::new(&self.settings.app, scratch.as_deref().map(Scratch::path));
 
         reporter.stage("letting Open WebUI make its tables");
         let since = Instant::now();
         app.upgrade(Database::Target(&self.settings.dsn)).await?;
+        drop(scratch);
         let head = self
             .locked
             .revision(&self.server.schema)
@@ -242,19 +278,14 @@ impl Move<'_> {
 
         let fingerprint = original.fingerprint()?;
         let source_revision = original.revision.clone();
-        let upgraded = if source_revision.as_deref() == Some(head.as_str()) {
-            None
+        let source = if source_revision.as_deref() == Some(head.as_str()) {
+            original
         } else {
             let since = Instant::now();
-            drop(scratch);
-            let upgraded = self.upgrade_copy(&original, &head).await?;
+            let copy = self.upgrade_copy(original, &head).await?;
             self.seconds
                 .insert("upgrade", since.elapsed().as_secs_f64());
-            Some(upgraded)
-        };
-        let (original, source, _scratch) = match upgraded {
-            Some((copy, scratch)) => (Some(original), copy, Some(scratch)),
-            None => (None, original, None),
+            copy
         };
 
         let since = Instant::now();
@@ -266,8 +297,12 @@ impl Move<'_> {
         drop(client);
         let plan = Plan::new(&source.tables, &catalogue);
         reporter.stage("looking for rows that PostgreSQL must refuse");
-        let findings = Findings::search(source.connection(), &plan, &catalogue)
-            .map_err(|error| source.failed(error))?;
+        let (source, catalogue, plan, findings) = off_thread(move || {
+            let findings = Findings::search(source.connection(), &plan, &catalogue)
+                .map_err(|error| source.failed(error))?;
+            Ok((source, catalogue, plan, findings))
+        })
+        .await?;
 
         let taking = Taking {
             app_tables: self.app_tables,
@@ -306,9 +341,8 @@ impl Move<'_> {
             seconds: self.begun.elapsed().as_secs_f64(),
         };
         reporter.stage("committing");
-        let watched = original.as_ref().unwrap_or(&source);
         let copied = verified
-            .record(&entry, self.locked, || watched.check_unchanged())
+            .record(&entry, self.locked, || source.check_unchanged())
             .await?;
         self.controls.set_running(None);
         reporter.stage("");
@@ -329,46 +363,65 @@ impl Move<'_> {
 
     /// Brings a private copy of the source to `head`: the same upgrade that the app's next ordinary start
     /// would have run on the file itself.
-    async fn upgrade_copy(
-        &self,
-        original: &Source,
-        head: &str,
-    ) -> Result<(Source, Scratch), Failure> {
+    async fn upgrade_copy(&self, original: Source, head: &str) -> Result<Source, Failure> {
         let reporter = &self.controls.reporter;
-        let from = original.revision.as_deref().unwrap_or("before Alembic");
+        let from = original.revision.clone();
         tracing::info!(
-            "{} is at revision {from}; a private copy is upgraded to {head} first",
-            original.name()
+            "{} is at revision {}; a private copy is upgraded to {head} first",
+            original.name(),
+            from.as_deref().unwrap_or("(before Alembic)")
         );
         // The upgrade rewrites tables, so for a while both forms of the largest exist.
-        let scratch = Scratch::prepare(
-            &self.scratch_candidates(),
-            original.bytes().saturating_mul(2),
-        )?;
+        let room = original.bytes().saturating_mul(2);
+        let scratch = match original.scratch() {
+            Some(scratch) => {
+                scratch.require(room)?;
+                scratch
+            }
+            None => self.controls.make_scratch(self.settings, room)?,
+        };
         let path = scratch.path().join("webui.db");
         reporter.stage("copying the old database");
-        original.back_up(&path)?;
+        let copy = path.clone();
+        let original = off_thread(move || original.back_up(&copy).map(|()| original)).await?;
         reporter.stage("letting Open WebUI upgrade the copy");
         let app = App::new(&self.settings.app, Some(scratch.path()));
         let database = Database::Copy(&path);
-        app.upgrade(database).await?;
-        let copy = source::open_copy(&path)?;
+        app.upgrade(database)
+            .await
+            .map_err(|error| match (error, &from) {
+                (AppError::Failed { tail, .. }, Some(revision))
+                    if tail.contains("Can't locate revision")
+                        && tail.contains(revision.as_str()) =>
+                {
+                    Failure::Newer {
+                        source_path: original.name().to_owned(),
+                        revision: revision.clone(),
+                        head: Some(head.to_owned()),
+                    }
+                }
+                (error, _) => error.into(),
+            })?;
+        let copy = original.upgraded(&path, scratch)?;
         if copy.revision.as_deref() != Some(head) {
             return Err(AppError::WrongRevision {
                 database: database.name(),
-                found: copy.revision.clone().unwrap_or_else(|| "none".to_owned()),
+                found: copy.revision.unwrap_or_else(|| "none".to_owned()),
                 expected: head.to_owned(),
             }
             .into());
         }
-        Ok((copy, scratch))
+        Ok(copy)
     }
+}
 
-    fn scratch_candidates(&self) -> Vec<PathBuf> {
-        match &self.settings.scratch {
-            Some(chosen) => vec![chosen.clone()],
-            None => vec![self.settings.data_dir().to_owned(), std::env::temp_dir()],
-        }
+/// Runs what waits for SQLite on a thread of its own, so that signals are heard meanwhile.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(lost) => Err(Failure::Runtime(std::io::Error::other(lost))),
     }
 }
 
@@ -458,10 +511,12 @@ pub fn environment(settings: &Settings, start: Start) -> EnvironmentChanges {
             "DATABASE_URL_FILE".to_owned(),
             "DATABASE_PASSWORD_FILE".to_owned(),
         ]);
-        changes.set.push((
-            "DATABASE_URL".to_owned(),
-            format!("sqlite:///{}", settings.source.display()).into(),
-        ));
+        if settings.source_is_the_apps_default {
+            changes.remove.push("DATABASE_URL".to_owned());
+        } else {
+            let url = format!("sqlite:///{}", settings.source.display());
+            changes.set.push(("DATABASE_URL".to_owned(), url.into()));
+        }
     }
     changes
 }

@@ -6,14 +6,13 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::boot::{self, Controls};
 use crate::exec::{self, EnvironmentChanges};
 use crate::failure::{Failure, chain};
 use crate::log;
 use crate::secret::Redactor;
 use crate::settings::{self, LogFormat, Settings, Start};
+use crate::signals;
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -96,6 +95,7 @@ fn run(command: Command) -> Result<(), Failure> {
 fn prepare(settings: &Settings) -> Result<EnvironmentChanges, Failure> {
     Redactor::register(settings.dsn.secrets());
     log::install(settings.log.clone(), settings.log_format);
+    signals::accept();
     // One thread is enough for one connection; the reader has its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -109,6 +109,9 @@ fn prepare(settings: &Settings) -> Result<EnvironmentChanges, Failure> {
     }));
     // A reader that is still busy must not hold up the end.
     runtime.shutdown_background();
+    if matches!(start, Err(Failure::Interrupted { .. })) {
+        controls.clear_scratch();
+    }
     Ok(boot::environment(settings, start?))
 }
 
@@ -118,16 +121,10 @@ async fn interruptible<T>(
     controls: &Controls,
     flow: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let (name, number) = tokio::select! {
+        biased;
+        asked = signals::asked_to_stop() => asked?,
         result = flow => return result,
-        _ = hangup.recv() => ("SIGHUP", 1),
-        _ = interrupt.recv() => ("SIGINT", 2),
-        _ = quit.recv() => ("SIGQUIT", 3),
-        _ = terminate.recv() => ("SIGTERM", 15),
     };
     let _ = tokio::time::timeout(Duration::from_millis(300), controls.cancel()).await;
     Err(Failure::Interrupted { name, number })

@@ -8,8 +8,9 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use thiserror::Error;
+
+use crate::signals;
 
 /// The changes to the inherited environment that the app sees; everything else passes through.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub fn exec(command: &[OsString], changes: &EnvironmentChanges) -> Result<Infall
     for name in &changes.remove {
         app.env_remove(name);
     }
-    reset_signals();
+    signals::reset();
     let error = app.exec();
     Err(match error.kind() {
         io::ErrorKind::NotFound => ExecError::NotFound(program.clone()),
@@ -59,18 +60,4 @@ pub fn exec(command: &[OsString], changes: &EnvironmentChanges) -> Result<Infall
             source: error,
         },
     })
-}
-
-/// Default dispositions and an empty mask: `exec` keeps ignored and blocked signals as they are, and
-/// an app that inherits an ignored SIGTERM cannot be stopped.
-fn reset_signals() {
-    for each in Signal::iterator() {
-        if !matches!(each, Signal::SIGKILL | Signal::SIGSTOP) {
-            // SAFETY: setting the default disposition installs no handler, so nothing of ours can
-            // run in signal context. A signal that cannot be changed is one we did not change.
-            #[allow(unsafe_code)]
-            let _ = unsafe { signal(each, SigHandler::SigDfl) };
-        }
-    }
-    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }

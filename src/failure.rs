@@ -248,6 +248,7 @@ fn of_source(error: &SourceError) -> u8 {
             EX_NOPERM
         }
         SourceError::Unreadable { .. } => EX_IOERR,
+        SourceError::Scratch(_) => EX_CANTCREAT,
         SourceError::NotUsable { .. } | SourceError::Disordered { .. } => EX_DATAERR,
         SourceError::Busy { .. } | SourceError::Changed { .. } => EX_TEMPFAIL,
         SourceError::Sqlite { source, .. } if source::is_damage(source) => EX_DATAERR,
@@ -311,6 +312,7 @@ fn advice_on_target(error: &TargetError) -> String {
 
 fn advice_on_source(error: &SourceError) -> String {
     match error {
+        SourceError::Scratch(_) => "Make room, or set WEBUI_INIT_SCRATCH_DIR.",
         SourceError::Unreadable { .. } => {
             "Check that the data volume is mounted and that this user may read webui.db and its folder."
         }
@@ -319,8 +321,7 @@ fn advice_on_source(error: &SourceError) -> String {
         }
         SourceError::NotUsable { .. } => {
             "Put the right webui.db in place, or set WEBUI_INIT_SQLITE_PATH to it. If there is nothing to keep, move the file away and \
-             the app starts fresh on PostgreSQL. An encrypted file must be decrypted first; a file with a rollback journal is put \
-             right by one start of Open WebUI without DATABASE_URL."
+             the app starts fresh on PostgreSQL. An encrypted file must be decrypted first."
         }
         SourceError::Sqlite { .. } | SourceError::Disordered { .. } => {
             "If the file is damaged: restore it from a backup, or let `sqlite3 webui.db .recover` make a new one from a copy, and start \

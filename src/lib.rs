@@ -12,7 +12,7 @@
 //! 7. [`copy`]: into PostgreSQL, in one transaction;
 //! 8. [`verify`]: the proof, without which nothing is recorded;
 //! 9. [`report`], [`progress`], [`log`], [`failure`]: what people are told;
-//! 10. [`exec`]: the real app, as this process.
+//! 10. [`signals`], [`exec`]: the real app, as this process.
 
 pub mod app;
 pub mod boot;
@@ -35,6 +35,7 @@ pub mod report;
 pub mod scratch;
 pub mod secret;
 pub mod settings;
+pub mod signals;
 pub mod source;
 pub mod target;
 pub mod tls;

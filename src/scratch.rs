@@ -74,16 +74,25 @@ impl Scratch {
             .create(&path)
             .map_err(unwritable)?;
         let scratch = Self { path };
-        let free = statvfs(&scratch.path).map_err(|error| unwritable(error.into()))?;
+        scratch.require(needed)?;
+        Ok(scratch)
+    }
+
+    /// Makes sure that `needed` bytes are free here.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn require(&self, needed: u64) -> Result<(), ScratchError> {
+        let dir = self.path.display().to_string();
+        let free = statvfs(&self.path).map_err(|error| ScratchError::Unwritable {
+            dir: dir.clone(),
+            source: error.into(),
+        })?;
         let free = free.blocks_available() * free.fragment_size();
         if free < needed {
-            return Err(ScratchError::NoSpace {
-                dir: parent.display().to_string(),
-                free,
-                needed,
-            });
+            return Err(ScratchError::NoSpace { dir, free, needed });
         }
-        Ok(scratch)
+        Ok(())
     }
 
     /// The directory.

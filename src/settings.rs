@@ -152,6 +152,8 @@ pub struct Settings {
     pub schema: Option<String>,
     /// The source: `webui.db`.
     pub source: PathBuf,
+    /// Whether the app would find the source there by itself.
+    pub source_is_the_apps_default: bool,
     /// Open WebUI's own commands.
     pub app: AppSettings,
     /// Where the private copy goes; without it, beside the source or in the temporary directory.
@@ -312,6 +314,10 @@ fn assemble(
         .data_dir
         .as_deref()
         .unwrap_or("/app/backend/data");
+    let source = environment
+        .webui_init_sqlite_path
+        .as_ref()
+        .map_or_else(|| Path::new(data_dir).join("webui.db"), PathBuf::from);
     let has_secret_key =
         environment.webui_secret_key.is_some() || environment.webui_jwt_secret_key.is_some();
     let mut warnings = Vec::new();
@@ -398,10 +404,8 @@ fn assemble(
     }
     Some(Settings {
         schema: environment.database_schema.clone(),
-        source: environment
-            .webui_init_sqlite_path
-            .as_ref()
-            .map_or_else(|| Path::new(data_dir).join("webui.db"), PathBuf::from),
+        source_is_the_apps_default: source == Path::new(data_dir).join("webui.db"),
+        source,
         app: AppSettings {
             dir: environment
                 .webui_init_app_dir

@@ -16,13 +16,23 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::scratch::{Scratch, ScratchError};
+
+/// Up to this size a database is checked against its WAL: bytes that take about a second.
+const CHECKED_BELOW: u64 = 200_000_000;
+/// A larger one only if it is this much younger than its WAL, as after a restore from a backup. An ordinary
+/// checkpoint follows its commit at once.
+const RESTORED_AFTER_NS: i128 = 60_000_000_000;
 
 /// Why the source cannot be moved.
 #[derive(Debug, Error)]
@@ -43,6 +53,9 @@ pub enum SourceError {
         /// What it is instead.
         what: String,
     },
+    /// A private copy is needed and has no place.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// Another process holds the file open.
     #[error("{path} is still open in another process")]
     Busy {
@@ -150,7 +163,10 @@ pub struct Source {
     pub revision: Option<String>,
     /// Its tables but SQLite's own, sorted by name.
     pub tables: Vec<Table>,
-    opened: Watch,
+    /// The file whose content this is, as it was when it was opened or copied.
+    original: (Location, Watch),
+    /// Where the private copy lives, if this is one.
+    scratch: Option<Arc<Scratch>>,
 }
 
 /// What must not change between opening and COMMIT: the stamp, and the WAL index that a writer in another
@@ -345,33 +361,63 @@ impl Location {
         Ok(())
     }
 
-    /// Opens the file for reading, as this module's table says.
+    /// Opens the file for reading, as this module's table says. `scratch` is asked for a directory only
+    /// where a private copy is needed.
     ///
     /// # Errors
-    /// It is not a database, damaged, or needs a private copy and `scratch` offers none.
-    pub fn open(&self) -> Result<Source, SourceError> {
+    /// It is not a database, or damaged.
+    pub fn open(
+        &self,
+        scratch: impl FnOnce() -> Result<Arc<Scratch>, ScratchError>,
+    ) -> Result<Source, SourceError> {
         self.check_header()?;
-        if self.has_hot_journal()? {
-            return Err(self.not_usable(
-                "has a hot rollback journal beside it: its last transaction never ended, and only a writer can roll it back",
-            ));
+        let watch = self.watch()?;
+        if watch.journal {
+            return self.open_rolled_back(watch, scratch()?);
         }
-        let opened = self.watch()?;
-        let parameters = if opened.stamp.wal.is_some() {
+        let parameters = if watch.stamp.wal.is_some() {
             "mode=ro&vfs=unix-none"
         } else {
             "immutable=1"
         };
-        self.connect(parameters, opened)
+        let foreign = watch.stamp.wal.as_ref().is_some_and(|(size, mtime_ns, _)| {
+            *size > 0
+                && (watch.stamp.size < CHECKED_BELOW
+                    || watch.stamp.mtime_ns > mtime_ns + RESTORED_AFTER_NS)
+        });
+        let source = self.connect(parameters, (self.clone(), watch), None)?;
+        if foreign {
+            source.check_pages()?;
+        }
+        Ok(source)
     }
 
-    /// Opens a private copy that nobody else knows of.
-    fn open_private(&self) -> Result<Source, SourceError> {
-        let opened = self.watch()?;
-        self.connect("mode=rw", opened)
+    /// SQLite must roll an unfinished transaction back before anything can be read. It does so on a copy.
+    fn open_rolled_back(&self, watch: Watch, scratch: Arc<Scratch>) -> Result<Source, SourceError> {
+        tracing::info!(
+            "{} was left in the middle of a transaction; it is rolled back on a private copy",
+            self.name
+        );
+        let path = scratch.path().join("rolled-back.db");
+        fs::copy(&self.real, &path).map_err(self.unreadable())?;
+        fs::copy(
+            self.beside("-journal"),
+            scratch.path().join("rolled-back.db-journal"),
+        )
+        .map_err(self.unreadable())?;
+        let copy = Location {
+            name: self.name.clone(),
+            real: path,
+        };
+        copy.connect("mode=rw", (self.clone(), watch), Some(scratch))
     }
 
-    fn connect(&self, parameters: &str, opened: Watch) -> Result<Source, SourceError> {
+    fn connect(
+        &self,
+        parameters: &str,
+        original: (Location, Watch),
+        scratch: Option<Arc<Scratch>>,
+    ) -> Result<Source, SourceError> {
         let uri = format!("file:{}?{parameters}", percent_encode(&self.real));
         let flags = OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -382,6 +428,10 @@ impl Location {
             flags
         };
         let connection = Connection::open_with_flags(uri, flags).map_err(self.sqlite())?;
+        // Closing must neither checkpoint nor remove a WAL, not even one that holds nothing.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(self.sqlite())?;
         // Exclusive locking keeps the WAL index on the heap: no -shm is made. Temporary tables stay in
         // memory. Nothing in the schema of a file from elsewhere is trusted to call functions.
         connection
@@ -416,7 +466,8 @@ impl Location {
             location: self.clone(),
             revision,
             tables,
-            opened,
+            original,
+            scratch,
         })
     }
 
@@ -428,7 +479,13 @@ impl Location {
         if self.stamp()? == fingerprint.stamp {
             return Ok(true);
         }
-        Ok(self.open()?.census()? == fingerprint.census)
+        let no_copy = || {
+            Err(ScratchError::Unwritable {
+                dir: "nowhere".to_owned(),
+                source: io::ErrorKind::Unsupported.into(),
+            })
+        };
+        Ok(self.open(no_copy)?.census()? == fingerprint.census)
     }
 }
 
@@ -441,6 +498,11 @@ impl Source {
     /// Bytes of the database and its WAL.
     pub fn bytes(&self) -> u64 {
         self.location.bytes()
+    }
+
+    /// The scratch directory, if this is a private copy in one.
+    pub fn scratch(&self) -> Option<Arc<Scratch>> {
+        self.scratch.clone()
     }
 
     /// The connection, for the reader.
@@ -517,7 +579,7 @@ impl Source {
     /// SQLite cannot read it.
     pub fn fingerprint(&self) -> Result<Fingerprint, SourceError> {
         Ok(Fingerprint {
-            stamp: self.opened.stamp.clone(),
+            stamp: self.original.1.stamp.clone(),
             census: self.census()?,
         })
     }
@@ -528,12 +590,40 @@ impl Source {
     /// # Errors
     /// Somebody did, or has it open.
     pub fn check_unchanged(&self) -> Result<(), SourceError> {
-        if self.location.watch()? != self.opened || self.location.open_elsewhere()? {
+        let (original, watch) = &self.original;
+        if original.watch()? != *watch || original.open_elsewhere()? {
             return Err(SourceError::Changed {
-                path: self.location.name.clone(),
+                path: original.name.clone(),
             });
         }
         Ok(())
+    }
+
+    /// Opens the private copy at `path`, made by [`Source::back_up`], after the app has upgraded it.
+    ///
+    /// # Errors
+    /// As [`Location::open`].
+    pub fn upgraded(&self, path: &Path, scratch: Arc<Scratch>) -> Result<Source, SourceError> {
+        let copy = Location {
+            name: self.location.name.clone(),
+            real: path.to_owned(),
+        };
+        copy.connect("mode=rw", self.original.clone(), Some(scratch))
+    }
+
+    /// Whether the pages form whole trees. SQLite believes a WAL whoever wrote it, and the one of another
+    /// file leaves trees that do not fit together.
+    fn check_pages(&self) -> Result<(), SourceError> {
+        let verdict: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(self.location.sqlite())?;
+        if verdict == "ok" {
+            return Ok(());
+        }
+        Err(self.location.not_usable(
+            "and the write-ahead log beside it do not belong together, or one of them is damaged",
+        ))
     }
 
     /// Copies everything, the WAL's rows included, into `path` by SQLite's backup API.
@@ -548,20 +638,6 @@ impl Source {
             .run_to_completion(4096, Duration::ZERO, None)
             .map_err(self.location.sqlite())?;
         Ok(())
-    }
-}
-
-/// Opens a private copy, made by [`Source::back_up`], after the app has upgraded it.
-///
-/// # Errors
-/// As [`Location::open`].
-pub fn open_copy(path: &Path) -> Result<Source, SourceError> {
-    match locate(path)? {
-        Found::File(location) => location.open_private(),
-        Found::Absent => Err(SourceError::Unreadable {
-            path: path.display().to_string(),
-            source: io::ErrorKind::NotFound.into(),
-        }),
     }
 }
 

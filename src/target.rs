@@ -50,7 +50,7 @@ pub enum TargetError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Nothing came back.
-    #[error("PostgreSQL did not answer within {} s", BRIEF.as_secs())]
+    #[error("PostgreSQL did not answer in time")]
     Stalled,
     /// A standby cannot be written to.
     #[error("PostgreSQL is a read-only standby")]
@@ -64,6 +64,9 @@ pub enum TargetError {
     /// A server that the move is not made for.
     #[error("{0}")]
     Unsupported(String),
+    /// The role may not make what has to be made.
+    #[error("the role may not {0}")]
+    MayNot(&'static str),
     /// `DATABASE_SCHEMA` names nothing.
     #[error("the schema {0:?} does not exist in the database")]
     NoSuchSchema(String),
@@ -104,7 +107,7 @@ pub fn classify(error: &PgError) -> Class {
 }
 
 fn classify_connection(error: &PgError) -> Class {
-    let text = error.to_string();
+    let text = crate::failure::chain(error);
     if let Some(handshake) = tls::handshake_error(error) {
         // A certificate that is not trusted will not change by waiting; a reset in the handshake may.
         return if handshake.is_about_certificate() {
@@ -138,6 +141,7 @@ impl TargetError {
                 classify(source)
             }
             Self::Stalled | Self::Standby => Class::Transient,
+            Self::MayNot(_) => Class::Refused,
             Self::Tls(_)
             | Self::Unsupported(_)
             | Self::NoSuchSchema(_)
@@ -255,12 +259,18 @@ impl Target {
         let mut pause = Duration::from_millis(250);
         let mut told: Option<Instant> = None;
         loop {
-            let error = match self.marker().await {
-                Ok(marker) => return Ok(marker),
-                Err(error) if error.class() == Class::Transient => error,
-                Err(error) => return Err(error),
+            // A host that swallows packets must not stretch the wait.
+            let left = patience
+                .saturating_sub(begun.elapsed())
+                .max(Duration::from_secs(1));
+            let error = match tokio::time::timeout(left, self.marker()).await {
+                Ok(Ok(marker)) => return Ok(marker),
+                Ok(Err(error)) if error.class() == Class::Transient => error,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => TargetError::Stalled,
             };
-            if begun.elapsed() + pause > patience {
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
                 return Err(TargetError::Unreachable {
                     target: self.summary.clone(),
                     waited: begun.elapsed().as_secs(),
@@ -268,14 +278,11 @@ impl Target {
                 });
             }
             if told.is_none_or(|at| at.elapsed() > Duration::from_secs(5)) {
-                let left = patience.saturating_sub(begun.elapsed()).as_secs();
-                tracing::info!(
-                    "waiting for PostgreSQL, {left} s left: {}",
-                    crate::failure::chain(&error)
-                );
+                let cause = crate::failure::chain(&error);
+                tracing::info!("waiting for PostgreSQL, {} s left: {cause}", left.as_secs());
                 told = Some(Instant::now());
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(3));
         }
     }
@@ -467,6 +474,34 @@ impl LockedTarget {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks beforehand whether the role may make the app's tables and the schema of the marker: the app's own
+    /// message about it would be a long one.
+    ///
+    /// # Errors
+    /// [`TargetError::MayNot`].
+    pub async fn check_privileges(&self, schema: &str) -> Result<(), TargetError> {
+        let client = self.target.client().await?;
+        let row = brief(
+            client.query_typed_one(
+                "SELECT has_schema_privilege($1, 'CREATE'),
+                        to_regnamespace('webui_init') IS NOT NULL
+                            OR has_database_privilege(current_database(), 'CREATE')",
+                &[(&schema, Type::TEXT)],
+            ),
+            failed("did not tell the role's privileges"),
+        )
+        .await?;
+        if !row.get::<_, bool>(0) {
+            return Err(TargetError::MayNot("create tables in the app's schema"));
+        }
+        if !row.get::<_, bool>(1) {
+            return Err(TargetError::MayNot(
+                "create the schema webui_init in this database",
+            ));
+        }
+        Ok(())
     }
 
     /// Ends the lock and the connections.

@@ -760,6 +760,8 @@ mod tests {
             nulled(Real(1e20), kind, OutOfRange);
             nulled(text("2000-01-01 00:00+16"), kind, OutOfRange);
             nulled(text("2000-01-01 00:60"), kind, OutOfRange);
+            nulled(text("2000-01-01 23:59:60.1"), kind, OutOfRange);
+            becomes(text("1999-12-31 23:59:60"), kind, at(0), &[]);
         }
         becomes(
             text("2000-01-01 05:30+05:30"),

@@ -15,7 +15,7 @@ const POSTGRES_EPOCH_DAYS: i64 = 10_957;
 struct Instant {
     /// Days since 2000-01-01.
     days: i64,
-    /// Microseconds since midnight; 24:00 at most, plus a leap second.
+    /// Microseconds since midnight; 24:00 at most.
     micros: i64,
     /// Seconds east of UTC.
     offset: i64,
@@ -149,7 +149,7 @@ fn iso_instant(text: &[u8]) -> Result<Instant, Refusal> {
     let micros = seconds * MICROS_PER_SECOND + fields.micros;
     let in_range = fields.minute < 60
         && fields.second <= 60
-        && (fields.hour < 24 || micros == MICROS_PER_DAY)
+        && micros <= MICROS_PER_DAY
         && fields.offset.abs() < 16 * 3600;
     if !in_range {
         return Err(Refusal::OutOfRange);

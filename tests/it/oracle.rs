@@ -30,22 +30,87 @@ const BATCH: usize = 4_000;
 /// Kinds, their types, a default, and the bytes that PostgreSQL makes of a literal `l` (PL/pgSQL; an error
 /// stands for NULL). Numbers in a date are epochs, and plain text is checked here, not there.
 const KINDS: [(Kind, &str, &str, &str); 16] = [
-    (Kind::Bool, "bool", "true", "RETURN boolsend(CASE WHEN pg_temp.is_number(l) AND trim(l) !~ '^[01]$' THEN pg_temp.number(l) <> 0 ELSE l::bool END);"),
-    (Kind::Int2, "int2", "7", "IF pg_temp.is_number(l) THEN RETURN int2send(pg_temp.number(l)::int2); END IF;"),
-    (Kind::Int4, "int4", "7", "IF pg_temp.is_number(l) THEN RETURN int4send(pg_temp.number(l)::int4); END IF;"),
-    (Kind::Int8, "int8", "7", "IF pg_temp.is_number(l) THEN RETURN int8send(pg_temp.number(l)::int8); END IF;"),
-    (Kind::Float4, "float4", "7", "IF l !~* '0x' THEN RETURN float4send(l::float4); END IF;"),
-    (Kind::Float8, "float8", "7", "IF l !~* '0x' THEN RETURN float8send(l::float8); END IF;"),
+    (
+        Kind::Bool,
+        "bool",
+        "true",
+        "RETURN boolsend(CASE WHEN pg_temp.is_number(l) AND trim(l) !~ '^[01]$' THEN pg_temp.number(l) <> 0 ELSE l::bool END);",
+    ),
+    (
+        Kind::Int2,
+        "int2",
+        "7",
+        "IF pg_temp.is_number(l) THEN RETURN int2send(pg_temp.number(l)::int2); END IF;",
+    ),
+    (
+        Kind::Int4,
+        "int4",
+        "7",
+        "IF pg_temp.is_number(l) THEN RETURN int4send(pg_temp.number(l)::int4); END IF;",
+    ),
+    (
+        Kind::Int8,
+        "int8",
+        "7",
+        "IF pg_temp.is_number(l) THEN RETURN int8send(pg_temp.number(l)::int8); END IF;",
+    ),
+    (
+        Kind::Float4,
+        "float4",
+        "7",
+        "IF l !~* '0x' THEN RETURN float4send(l::float4); END IF;",
+    ),
+    (
+        Kind::Float8,
+        "float8",
+        "7",
+        "IF l !~* '0x' THEN RETURN float8send(l::float8); END IF;",
+    ),
     (Kind::Text, "text", "none", "RETURN textsend(l);"),
-    (Kind::Varchar(5), "varchar(5)", "none", "RETURN varcharsend(l::varchar(5));"),
-    (Kind::Varchar(50), "varchar(50)", "none", "RETURN varcharsend(l::varchar(50));"),
+    (
+        Kind::Varchar(5),
+        "varchar(5)",
+        "none",
+        "RETURN varcharsend(l::varchar(5));",
+    ),
+    (
+        Kind::Varchar(50),
+        "varchar(50)",
+        "none",
+        "RETURN varcharsend(l::varchar(50));",
+    ),
     (Kind::Json, "json", "{}", "RETURN json_send(l::json);"),
     (Kind::Jsonb, "jsonb", "{}", "RETURN jsonb_send(l::jsonb);"),
-    (Kind::Date, "date", "2024-02-29", "RETURN date_send(CASE WHEN pg_temp.is_number(l) THEN pg_temp.epoch(l)::date ELSE l::date END);"),
-    (Kind::Timestamp, "timestamp", "2024-02-29 1:23", "RETURN timestamp_send(CASE WHEN pg_temp.is_number(l) THEN pg_temp.epoch(l) ELSE l::timestamp END);"),
-    (Kind::TimestampTz, "timestamptz", "2024-02-29 1:23", "RETURN timestamptz_send(CASE WHEN pg_temp.is_number(l) THEN pg_temp.epoch(l)::timestamptz ELSE l::timestamptz END);"),
-    (Kind::Uuid, "uuid", "00112233-4455-6677-8899-aabbccddeeff", "RETURN uuid_send(trim(l, E' \\t\\n\\r\\x0b\\f')::uuid);"),
-    (Kind::Bytea, "bytea", "none", "RETURN convert_to(l, 'UTF8');"),
+    (
+        Kind::Date,
+        "date",
+        "2024-02-29",
+        "RETURN date_send(CASE WHEN pg_temp.is_number(l) THEN pg_temp.epoch(l)::date ELSE l::date END);",
+    ),
+    (
+        Kind::Timestamp,
+        "timestamp",
+        "2024-02-29 1:23",
+        "RETURN timestamp_send(CASE WHEN pg_temp.is_number(l) THEN pg_temp.epoch(l) ELSE l::timestamp END);",
+    ),
+    (
+        Kind::TimestampTz,
+        "timestamptz",
+        "2024-02-29 1:23",
+        "RETURN timestamptz_send(CASE WHEN pg_temp.is_number(l) THEN pg_temp.epoch(l)::timestamptz ELSE l::timestamptz END);",
+    ),
+    (
+        Kind::Uuid,
+        "uuid",
+        "00112233-4455-6677-8899-aabbccddeeff",
+        "RETURN uuid_send(trim(l, E' \\t\\n\\r\\x0b\\f')::uuid);",
+    ),
+    (
+        Kind::Bytea,
+        "bytea",
+        "none",
+        "RETURN convert_to(l, 'UTF8');",
+    ),
 ];
 
 /// What the expressions above share. C's hexadecimal floats are not for this program. `numeric` takes blanks within the exponent before version 16; a number
@@ -88,24 +153,37 @@ async fn every_value_in_every_type() {
     let client = database.connect().await;
     client.batch_execute(FUNCTIONS).await.expect("valid SQL");
     let seed = number_from_environment("WEBUI_TEST_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("a time after 1970");
         u64::from(now.subsec_nanos()) ^ now.as_secs()
     });
-    let cases = number_from_environment("WEBUI_TEST_CASES").map_or(CASES, |cases| usize::try_from(cases).expect("a count"));
+    let cases = number_from_environment("WEBUI_TEST_CASES")
+        .map_or(CASES, |cases| usize::try_from(cases).expect("a count"));
     let each = cases.div_ceil(KINDS.len());
-    eprintln!("seed {seed}: {each} values for each of {} types", KINDS.len());
+    eprintln!(
+        "seed {seed}: {each} values for each of {} types",
+        KINDS.len()
+    );
     let mut random = Random(seed);
     let mut tally = Tally::default();
     for (kind, sql_type, default, reading) in KINDS {
         let oracle = Oracle::new(&client, kind, sql_type, default, reading).await;
         for _ in 0..each.div_ceil(BATCH) {
-            let cases = (0..BATCH.min(each)).map(|_| oracle.case(&mut random)).collect();
+            let cases = (0..BATCH.min(each))
+                .map(|_| oracle.case(&mut random))
+                .collect();
             oracle.check(cases, seed, &mut tally).await;
         }
     }
     println!("{tally:?}");
     // The generators still reach what they are for.
-    let Tally { as_they_are, repaired, refused, read_alike } = tally;
+    let Tally {
+        as_they_are,
+        repaired,
+        refused,
+        read_alike,
+    } = tally;
     for share in [as_they_are, repaired, refused, read_alike] {
         assert!(share > cases / 100, "{tally:?}");
     }
@@ -128,7 +206,9 @@ fn the_deepest_json_that_is_passed_on_is_read_on_half_the_stack() {
 }
 
 fn number_from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }
 
 /// Values by what became of them, and those whose literal PostgreSQL reads to the same bytes.
@@ -169,7 +249,13 @@ impl FromSql<'_> for Raw {
 }
 
 impl<'a> Oracle<'a> {
-    async fn new(client: &'a Client, kind: Kind, sql_type: &str, default: &str, reading: &str) -> Self {
+    async fn new(
+        client: &'a Client,
+        kind: Kind,
+        sql_type: &str,
+        default: &str,
+        reading: &str,
+    ) -> Self {
         let setup = format!(
             "DROP TABLE IF EXISTS stored;
              CREATE TEMPORARY TABLE stored (id bigint, v {sql_type}, l text);
@@ -178,20 +264,39 @@ impl<'a> Oracle<'a> {
         );
         client.batch_execute(&setup).await.expect("valid SQL");
         let default = format!("SELECT '{default}'::{sql_type}");
-        let Raw(default) = client.query_one(&default, &[]).await.expect("a default").get(0);
-        Self { client, kind, default }
+        let Raw(default) = client
+            .query_one(&default, &[])
+            .await
+            .expect("a default")
+            .get(0);
+        Self {
+            client,
+            kind,
+            default,
+        }
     }
 
     fn case(&self, random: &mut Random) -> Case {
         let value = random.value(self.kind);
         let default = random.one_in(2).then(|| self.default.clone());
-        let column = Column { kind: self.kind, not_null: random.one_in(3), default };
+        let column = Column {
+            kind: self.kind,
+            not_null: random.one_in(3),
+            default,
+        };
         let mut field = b"before".to_vec();
         let result = encode(value.as_ref(), &column, &mut field);
         let field = field.split_off(6);
         let stored = result.map(|repairs| (field, repairs));
-        let literal = value.literal(self.kind).filter(|literal| !literal.contains('\0'));
-        Case { value, column, stored, literal }
+        let literal = value
+            .literal(self.kind)
+            .filter(|literal| !literal.contains('\0'));
+        Case {
+            value,
+            column,
+            stored,
+            literal,
+        }
     }
 
     async fn check(&self, cases: Vec<Case>, seed: u64, tally: &mut Tally) {
@@ -201,30 +306,78 @@ impl<'a> Oracle<'a> {
             copy.extend_from_slice(&8_i32.to_be_bytes());
             copy.extend_from_slice(&(id as u64).to_be_bytes());
             copy.extend_from_slice(case.stored.as_ref().map_or(&[0xFF; 4], |(field, _)| field));
-            let literal = case.literal.as_ref().map_or(ValueRef::Null, |literal| ValueRef::Text(literal.as_bytes()));
-            encode(literal, &Column { kind: Kind::Text, not_null: false, default: None }, &mut copy).expect("text");
+            let literal = case
+                .literal
+                .as_ref()
+                .map_or(ValueRef::Null, |literal| ValueRef::Text(literal.as_bytes()));
+            encode(
+                literal,
+                &Column {
+                    kind: Kind::Text,
+                    not_null: false,
+                    default: None,
+                },
+                &mut copy,
+            )
+            .expect("text");
         }
         copy.extend_from_slice(&(-1_i16).to_be_bytes());
-        self.client.batch_execute("TRUNCATE stored").await.expect("a table");
-        let sink = self.client.copy_in("COPY stored FROM STDIN (FORMAT binary)").await.expect("a COPY");
+        self.client
+            .batch_execute("TRUNCATE stored")
+            .await
+            .expect("a table");
+        let sink = self
+            .client
+            .copy_in("COPY stored FROM STDIN (FORMAT binary)")
+            .await
+            .expect("a COPY");
         let mut sink = pin!(sink);
-        sink.send(Bytes::from(copy)).await.expect("a server that reads");
+        sink.send(Bytes::from(copy))
+            .await
+            .expect("a server that reads");
         if let Err(error) = sink.finish().await {
-            let detail = error.as_db_error().and_then(|error| error.where_()).unwrap_or_default().to_owned();
-            let line = detail.split("line ").nth(1).and_then(|rest| rest.split(',').next()?.parse::<usize>().ok());
-            let culprit = line.and_then(|line| cases.get(line - 1)).map(Case::describe);
-            panic!("seed {seed}: refused in COPY: {error:?}\n{}", culprit.unwrap_or_default());
+            let detail = error
+                .as_db_error()
+                .and_then(|error| error.where_())
+                .unwrap_or_default()
+                .to_owned();
+            let line = detail
+                .split("line ")
+                .nth(1)
+                .and_then(|rest| rest.split(',').next()?.parse::<usize>().ok());
+            let culprit = line
+                .and_then(|line| cases.get(line - 1))
+                .map(Case::describe);
+            panic!(
+                "seed {seed}: refused in COPY: {error:?}\n{}",
+                culprit.unwrap_or_default()
+            );
         }
-        let readable = if self.kind == Kind::Json { "v IS NULL OR pg_temp.readable(v)" } else { "true" };
-        let sql = format!("SELECT v, pg_temp.reading(l), {readable}, pg_temp.is_iso(l) FROM stored ORDER BY id");
+        let readable = if self.kind == Kind::Json {
+            "v IS NULL OR pg_temp.readable(v)"
+        } else {
+            "true"
+        };
+        let sql = format!(
+            "SELECT v, pg_temp.reading(l), {readable}, pg_temp.is_iso(l) FROM stored ORDER BY id"
+        );
         let rows = self.client.query(&sql, &[]).await.expect("rows");
         assert_eq!(rows.len(), cases.len());
         for (case, row) in cases.iter().zip(rows) {
             let back = row.get::<_, Option<Raw>>(0).map(|Raw(bytes)| bytes);
             let reading = row.get::<_, Option<Raw>>(1).map(|Raw(bytes)| bytes);
-            let facts = Facts { back, reading, readable: row.get(2), iso: row.get::<_, Option<bool>>(3).unwrap_or(false) };
+            let facts = Facts {
+                back,
+                reading,
+                readable: row.get(2),
+                iso: row.get::<_, Option<bool>>(3).unwrap_or(false),
+            };
             if let Err(wrong) = case.judge(&facts, tally) {
-                panic!("seed {seed}: {wrong}\n{}\nread as {}", case.describe(), excerpt(facts.reading.as_deref()));
+                panic!(
+                    "seed {seed}: {wrong}\n{}\nread as {}",
+                    case.describe(),
+                    excerpt(facts.reading.as_deref())
+                );
             }
         }
     }
@@ -244,17 +397,28 @@ struct Facts {
 
 impl Case {
     fn describe(&self) -> String {
-        let Column { kind, not_null, default } = &self.column;
+        let Column {
+            kind,
+            not_null,
+            default,
+        } = &self.column;
         let value = match &self.value {
             Value::Text(bytes) => format!("TEXT {}", excerpt(Some(bytes))),
             Value::Blob(bytes) => format!("BLOB {}", excerpt(Some(bytes))),
             value => format!("{value:?}"),
         };
         let stored = match &self.stored {
-            Ok((field, repairs)) => format!("{} {:?}", excerpt(Some(field)), repairs.iter().collect::<Vec<_>>()),
+            Ok((field, repairs)) => format!(
+                "{} {:?}",
+                excerpt(Some(field)),
+                repairs.iter().collect::<Vec<_>>()
+            ),
             Err(refusal) => format!("{refusal:?}"),
         };
-        format!("{kind:?} (not null {not_null}, default {}) from {value}\nstored {stored}", default.is_some())
+        format!(
+            "{kind:?} (not null {not_null}, default {}) from {value}\nstored {stored}",
+            default.is_some()
+        )
     }
 
     fn judge(&self, facts: &Facts, tally: &mut Tally) -> Result<(), &'static str> {
@@ -263,16 +427,28 @@ impl Case {
         let (field, repairs) = match &self.stored {
             Err(refusal) => {
                 tally.refused += 1;
-                ensure(self.column.not_null && self.column.default.is_none(), "refused though something could stand in")?;
+                ensure(
+                    self.column.not_null && self.column.default.is_none(),
+                    "refused though something could stand in",
+                )?;
                 let null = self.value == Value::Null;
-                ensure(null == (*refusal == Refusal::NullInNotNull), "refused for another reason")?;
-                return ensure(facts.reading.is_none() || !self.must_read(facts), "refused what PostgreSQL reads");
+                ensure(
+                    null == (*refusal == Refusal::NullInNotNull),
+                    "refused for another reason",
+                )?;
+                return ensure(
+                    facts.reading.is_none() || !self.must_read(facts),
+                    "refused what PostgreSQL reads",
+                );
             }
             Ok((field, repairs)) => (field, *repairs),
         };
         let (length, bytes) = field.split_first_chunk().expect("a length");
         let sent = (i32::from_be_bytes(*length) >= 0).then_some(bytes);
-        ensure(sent.is_some() || !self.column.not_null, "NULL in a column that refuses it")?;
+        ensure(
+            sent.is_some() || !self.column.not_null,
+            "NULL in a column that refuses it",
+        )?;
         if kind != Kind::Jsonb {
             ensure(facts.back.as_deref() == sent, "came back otherwise")?;
         }
@@ -283,17 +459,35 @@ impl Case {
             tally.repaired += 1;
         }
         if self.value == Value::Null {
-            return ensure(repairs.is_empty() == (sent.is_none()), "NULL became something in silence");
+            return ensure(
+                repairs.is_empty() == (sent.is_none()),
+                "NULL became something in silence",
+            );
         }
-        let replaced = repairs.first().is_some_and(|repair| repair <= Repair::NullInNotNull);
+        let replaced = repairs
+            .first()
+            .is_some_and(|repair| repair <= Repair::NullInNotNull);
         if replaced {
-            let stand_in = if self.column.not_null { self.column.default.as_deref() } else { None };
-            ensure(sent == stand_in, "replaced by something else than NULL or the default")?;
-            return ensure(facts.reading.is_none() || !self.must_read(facts), "replaced what PostgreSQL reads");
+            let stand_in = if self.column.not_null {
+                self.column.default.as_deref()
+            } else {
+                None
+            };
+            ensure(
+                sent == stand_in,
+                "replaced by something else than NULL or the default",
+            )?;
+            return ensure(
+                facts.reading.is_none() || !self.must_read(facts),
+                "replaced what PostgreSQL reads",
+            );
         }
         ensure(sent.is_some(), "a value became NULL in silence")?;
         if let (Kind::Text, Some(bytes)) = (kind, self.value.bytes()) {
-            ensure(sent == Some(sanitized(bytes).as_bytes()), "other text than the app would keep")?;
+            ensure(
+                sent == Some(sanitized(bytes).as_bytes()),
+                "other text than the app would keep",
+            )?;
         }
         if kind == Kind::Json && repairs.is_empty() && self.value.bytes().is_some() {
             ensure(sent == self.value.bytes(), "valid JSON was changed")?;
@@ -306,11 +500,17 @@ impl Case {
         match &facts.reading {
             Some(reading) if comparable => {
                 tally.read_alike += 1;
-                ensure(facts.back.as_ref() == Some(reading), "PostgreSQL reads it otherwise")
+                ensure(
+                    facts.back.as_ref() == Some(reading),
+                    "PostgreSQL reads it otherwise",
+                )
             }
             // Reported, and not to be compared.
             Some(_) => Ok(()),
-            None => ensure(self.literal.is_none() || !repairs.is_empty(), "in silence, though PostgreSQL does not read it"),
+            None => ensure(
+                self.literal.is_none() || !repairs.is_empty(),
+                "in silence, though PostgreSQL does not read it",
+            ),
         }
     }
 
@@ -330,13 +530,19 @@ impl Case {
 
 /// What is worth showing of a long value.
 fn excerpt(bytes: Option<&[u8]>) -> String {
-    bytes.map_or_else(|| "NULL".to_owned(), |bytes| bytes[..bytes.len().min(300)].escape_ascii().to_string())
+    bytes.map_or_else(
+        || "NULL".to_owned(),
+        |bytes| bytes[..bytes.len().min(300)].escape_ascii().to_string(),
+    )
 }
 
 /// What the app keeps of text: surrogates and NUL removed; what is not UTF-8 is replaced.
 fn sanitized(mut bytes: &[u8]) -> String {
     let mut text = String::new();
-    while let Some(at) = bytes.windows(3).position(|window| matches!(window, [0xED, 0xA0..=0xBF, 0x80..=0xBF])) {
+    while let Some(at) = bytes
+        .windows(3)
+        .position(|window| matches!(window, [0xED, 0xA0..=0xBF, 0x80..=0xBF]))
+    {
         text += &String::from_utf8_lossy(&bytes[..at]);
         bytes = &bytes[at + 3..];
     }
@@ -372,7 +578,10 @@ impl Value {
     }
 
     fn literal(&self, kind: Kind) -> Option<String> {
-        let whole = matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Date | Kind::Timestamp | Kind::TimestampTz);
+        let whole = matches!(
+            kind,
+            Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Date | Kind::Timestamp | Kind::TimestampTz
+        );
         match self {
             Self::Null | Self::Real(f64::INFINITY | f64::NEG_INFINITY) => None,
             Self::Real(real) if real.is_nan() => None,
@@ -386,7 +595,11 @@ impl Value {
                     None => text,
                     Some((mantissa, exponent)) => {
                         let exponent: i32 = exponent.parse().expect("an exponent");
-                        format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+                        format!(
+                            "{mantissa}e{}{:02}",
+                            if exponent < 0 { '-' } else { '+' },
+                            exponent.abs()
+                        )
                     }
                 })
             }
@@ -449,7 +662,17 @@ impl Random {
             0 => self.integer() as f64,
             1 => self.integer() as f64 + 0.5,
             2 => (self.below(4_000_000) as f64 - 2e6) / 1000.0,
-            3 => self.pick(&[0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MIN_POSITIVE, 5e-324, f64::MAX, 0.1]),
+            3 => self.pick(&[
+                0.0,
+                -0.0,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::NAN,
+                f64::MIN_POSITIVE,
+                5e-324,
+                f64::MAX,
+                0.1,
+            ]),
             4 => 1.7e9 + self.below(1_000_000_000) as f64 / 1e6,
             _ => f64::from_bits(self.next()),
         }
@@ -475,7 +698,11 @@ impl Random {
         };
         if self.one_in(8) {
             let blank = self.pick(&[" ", "\t", "\n", "\r\n", "\u{b}", "  "]);
-            text = if self.one_in(2) { text + blank } else { blank.to_owned() + &text };
+            text = if self.one_in(2) {
+                text + blank
+            } else {
+                blank.to_owned() + &text
+            };
         }
         let mut bytes = text.into_bytes();
         while self.one_in(4) {
@@ -486,7 +713,11 @@ impl Random {
 
     /// One byte less, more or other.
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
-        let byte = if self.one_in(4) { self.next() as u8 } else { self.pick(b"0159-+.eE:,{}[]\"\\ u/TZtnN\n\0\x1f") };
+        let byte = if self.one_in(4) {
+            self.next() as u8
+        } else {
+            self.pick(b"0159-+.eE:,{}[]\"\\ u/TZtnN\n\0\x1f")
+        };
         let at = self.below(bytes.len() + 1);
         match self.below(3) {
             0 => bytes.insert(at, byte),
@@ -497,41 +728,119 @@ impl Random {
     }
 
     fn bytes(&mut self, longest: usize) -> Vec<u8> {
-        let pieces: [&[u8]; 8] = [b"a", b"\0", b"\xed\xa0\x80", b"\xed\xb8\x80", b"\xff", b"\xc3", "é€😀".as_bytes(), b"\xf0\x9f\x98"];
-        (0..self.below(longest / 4 + 1)).flat_map(|_| if self.one_in(3) { [self.next() as u8].to_vec() } else { self.pick(&pieces).to_vec() }).collect()
+        let pieces: [&[u8]; 8] = [
+            b"a",
+            b"\0",
+            b"\xed\xa0\x80",
+            b"\xed\xb8\x80",
+            b"\xff",
+            b"\xc3",
+            "é€😀".as_bytes(),
+            b"\xf0\x9f\x98",
+        ];
+        (0..self.below(longest / 4 + 1))
+            .flat_map(|_| {
+                if self.one_in(3) {
+                    [self.next() as u8].to_vec()
+                } else {
+                    self.pick(&pieces).to_vec()
+                }
+            })
+            .collect()
     }
 
     fn digits(&mut self, longest: usize) -> String {
-        (0..=self.below(longest)).map(|_| self.pick(b"0123456789") as char).collect()
+        (0..=self.below(longest))
+            .map(|_| self.pick(b"0123456789") as char)
+            .collect()
     }
 
     fn number(&mut self) -> String {
-        let whole = if self.one_in(3) { self.integer().to_string() } else { self.pick(&["", "-", "+"]).to_owned() + &self.digits(20) };
-        let fraction = if self.one_in(3) { format!(".{}", self.digits(8)) } else { String::new() };
-        let exponent = if self.one_in(5) { format!("{}{}{}", self.pick(&["e", "E"]), self.pick(&["", "-", "+"]), self.below(40)) } else { String::new() };
+        let whole = if self.one_in(3) {
+            self.integer().to_string()
+        } else {
+            self.pick(&["", "-", "+"]).to_owned() + &self.digits(20)
+        };
+        let fraction = if self.one_in(3) {
+            format!(".{}", self.digits(8))
+        } else {
+            String::new()
+        };
+        let exponent = if self.one_in(5) {
+            format!(
+                "{}{}{}",
+                self.pick(&["e", "E"]),
+                self.pick(&["", "-", "+"]),
+                self.below(40)
+            )
+        } else {
+            String::new()
+        };
         whole + &fraction + &exponent
     }
 
     fn word(&mut self) -> String {
-        let word = self.pick(&["true", "false", "yes", "no", "on", "off", "1", "0", "inf", "-Infinity", "NaN", "null", "", "None"]);
-        let word = if self.one_in(3) { &word[..self.below(word.len() + 1)] } else { word };
-        word.chars().map(|c| if self.one_in(4) { c.to_ascii_uppercase() } else { c }).collect()
+        let word = self.pick(&[
+            "true",
+            "false",
+            "yes",
+            "no",
+            "on",
+            "off",
+            "1",
+            "0",
+            "inf",
+            "-Infinity",
+            "NaN",
+            "null",
+            "",
+            "None",
+        ]);
+        let word = if self.one_in(3) {
+            &word[..self.below(word.len() + 1)]
+        } else {
+            word
+        };
+        word.chars()
+            .map(|c| {
+                if self.one_in(4) {
+                    c.to_ascii_uppercase()
+                } else {
+                    c
+                }
+            })
+            .collect()
     }
 
     fn date(&mut self) -> String {
-        let year = if self.one_in(8) { self.below(300_000) } else { 1900 + self.below(200) };
-        let mut text = format!("{year:04}-{:02}-{:02}", 1 + self.below(12), 1 + self.below(31));
+        let year = if self.one_in(8) {
+            self.below(300_000)
+        } else {
+            1900 + self.below(200)
+        };
+        let mut text = format!(
+            "{year:04}-{:02}-{:02}",
+            1 + self.below(12),
+            1 + self.below(31)
+        );
         if self.one_in(3) {
             return text;
         }
-        text += &format!("{}{:02}:{:02}", self.pick(&["T", " "]), self.below(25), self.below(60));
+        text += &format!(
+            "{}{:02}:{:02}",
+            self.pick(&["T", " "]),
+            self.below(25),
+            self.below(60)
+        );
         if !self.one_in(5) {
             text += &format!(":{:02}", self.below(61));
             if self.one_in(2) {
                 text += &format!(".{}", self.digits(8));
             }
         }
-        text + self.pick(&["", "", "Z", "+00:00", "-05", "+0530", " +14:00", "+15:59", "-16:00"])
+        text + self.pick(&[
+            "", "", "Z", "+00:00", "-05", "+0530", " +14:00", "+15:59", "-16:00",
+        ])
     }
 
     fn uuid(&mut self) -> String {
@@ -550,14 +859,45 @@ impl Random {
     }
 
     fn prose(&mut self) -> String {
-        let pieces = ["word", " ", "é", "世界", "😀", "\n", "'", "\"", "\\", "\u{fffd}", "\u{10ffff}", "x", "   ", "\\u0000"];
+        let pieces = [
+            "word",
+            " ",
+            "é",
+            "世界",
+            "😀",
+            "\n",
+            "'",
+            "\"",
+            "\\",
+            "\u{fffd}",
+            "\u{10ffff}",
+            "x",
+            "   ",
+            "\\u0000",
+        ];
         (0..self.below(30)).map(|_| self.pick(&pieces)).collect()
     }
 
     fn json(&mut self, depth: usize) -> String {
-        let blank = if self.one_in(4) { self.pick(&[" ", "\n", "\t", "\r\n  "]) } else { "" };
+        let blank = if self.one_in(4) {
+            self.pick(&[" ", "\n", "\t", "\r\n  "])
+        } else {
+            ""
+        };
         let value = match self.below(if depth > 5 { 4 } else { 7 }) {
-            0 => self.pick(&["null", "true", "false", "NaN", "Infinity", "-Infinity", "0", "-0", "1e5"]).to_owned(),
+            0 => self
+                .pick(&[
+                    "null",
+                    "true",
+                    "false",
+                    "NaN",
+                    "Infinity",
+                    "-Infinity",
+                    "0",
+                    "-0",
+                    "1e5",
+                ])
+                .to_owned(),
             1 => self.json_number(),
             2 | 3 => self.json_string(),
             4 if depth == 0 && self.one_in(20) => {
@@ -569,7 +909,9 @@ impl Random {
                 format!("[{}]", items.join(","))
             }
             _ => {
-                let items: Vec<String> = (0..self.below(4)).map(|_| format!("{}{blank}:{}", self.json_string(), self.json(depth + 1))).collect();
+                let items: Vec<String> = (0..self.below(4))
+                    .map(|_| format!("{}{blank}:{}", self.json_string(), self.json(depth + 1)))
+                    .collect();
                 format!("{{{blank}{}}}", items.join(","))
             }
         };
@@ -578,17 +920,54 @@ impl Random {
 
     fn json_number(&mut self) -> String {
         let largest = 1 << self.below(19);
-        let fraction = if self.one_in(2) { format!(".{}", self.digits(5)) } else { String::new() };
-        let exponent = if self.one_in(3) { format!("{}{}{}", self.pick(&["e", "E"]), self.pick(&["", "-", "+"]), self.below(largest)) } else { String::new() };
+        let fraction = if self.one_in(2) {
+            format!(".{}", self.digits(5))
+        } else {
+            String::new()
+        };
+        let exponent = if self.one_in(3) {
+            format!(
+                "{}{}{}",
+                self.pick(&["e", "E"]),
+                self.pick(&["", "-", "+"]),
+                self.below(largest)
+            )
+        } else {
+            String::new()
+        };
         format!("{}{fraction}{exponent}", self.integer())
     }
 
     fn json_string(&mut self) -> String {
         let pieces = [
-            "a", "key", " ", "é", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u00e9", "\\ud83d\\ude00", "\\u0001", "\\\\u0000", "{", "]", ",", ":",
+            "a",
+            "key",
+            " ",
+            "é",
+            "😀",
+            "\\n",
+            "\\\"",
+            "\\\\",
+            "\\/",
+            "\\u00e9",
+            "\\ud83d\\ude00",
+            "\\u0001",
+            "\\\\u0000",
+            "{",
+            "]",
+            ",",
+            ":",
         ];
         let mended = ["\\u0000", "\\ud83d", "\\ude00", "\\uD83D", "\n", "\u{1}"];
-        let content: String = (0..self.below(8)).map(|_| if self.one_in(12) { self.pick(&mended) } else { self.pick(&pieces) }).collect();
+        let content: String = (0..self.below(8))
+            .map(|_| {
+                if self.one_in(12) {
+                    self.pick(&mended)
+                } else {
+                    self.pick(&pieces)
+                }
+            })
+            .collect();
         format!("\"{content}\"")
     }
 }

@@ -9,6 +9,9 @@ import httpx
 
 _TIMEOUT_SECONDS = 60.0
 
+# Below uvicorn's 5 s: an idle connection must be ours to close, or a request meets the server's close.
+_KEEP_ALIVE_SECONDS = 2.0
+
 
 class Refused(Exception):
     """The API answered with something else than success."""
@@ -24,12 +27,19 @@ class Client:
     def __init__(self, url: str, token: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # trust_env=False: a proxy of the machine must not see 127.0.0.1.
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False)
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False,
+            limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_SECONDS),
+        )
         self.url, self.token = url, token
 
     def get(self, path: str, query: dict[str, Any] | None = None) -> httpx.Response:
         """The raw response, whatever its status: a refusal is part of what the API serves."""
-        response = self._http.get(path, params=query)
+        try:
+            response = self._http.get(path, params=query)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            # After a 500 uvicorn closes the connection, and the next request on it finds out.
+            response = self._http.get(path, params=query)
         # The session cookie would outrank the header's token in a few handlers.
         self._http.cookies.clear()
         return response

