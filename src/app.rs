@@ -203,6 +203,7 @@ impl<'a> App<'a> {
 #[derive(Debug, Default)]
 pub struct Migrations {
     revisions: BTreeSet<String>,
+    replaced: BTreeSet<String>,
     words: BTreeSet<String>,
 }
 
@@ -210,12 +211,10 @@ impl Migrations {
     fn read(scripts: impl Iterator<Item = String>) -> Self {
         let mut migrations = Self::default();
         for script in scripts {
-            let assigned = script.lines().find_map(|line| {
-                let (name, value) = line.split_once('=')?;
-                let name = name.split(':').next()?.trim();
-                (name == "revision").then(|| value.trim().trim_matches(['"', '\'']).to_owned())
-            });
-            migrations.revisions.extend(assigned);
+            migrations.revisions.extend(assigned(&script, "revision"));
+            migrations
+                .replaced
+                .extend(assigned(&script, "down_revision"));
             let quoted = script.split(['"', '\'']).filter(|word| {
                 (1..64).contains(&word.len())
                     && word
@@ -227,10 +226,26 @@ impl Migrations {
         migrations
     }
 
+    /// The one revision that no other follows; none where the scripts do not form a single line.
+    pub fn head(&self) -> Option<String> {
+        let mut heads = self.revisions.difference(&self.replaced);
+        heads.next().filter(|_| heads.next().is_none()).cloned()
+    }
+
     /// Whether the image knows this revision; unknown where there are no scripts to ask.
     pub fn know(&self, revision: &str) -> Option<bool> {
         (!self.revisions.is_empty()).then(|| self.revisions.contains(revision))
     }
+}
+
+/// The text that a script assigns to a variable at its top level, with or without a type annotation.
+fn assigned(script: &str, variable: &str) -> Option<String> {
+    script.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let name = name.split(':').next()?.trim_end();
+        let quoted = value.trim().strip_prefix(['"', '\''])?;
+        (name == variable).then(|| quoted.trim_end_matches(['"', '\'']).to_owned())
+    })
 }
 
 /// Which tables are Open WebUI's: those of the source, and those that the image's migration scripts name
@@ -330,14 +345,15 @@ mod tests {
     fn reads_revisions_and_table_names_of_scripts() {
         let migrations = Migrations::read(
             [
-                "revision: str = \"abc123\"\ndown_revision = None\nop.create_table(\n    \"chat\","
+                "revision: str = \"abc123\"\ndown_revision: Union[str, None] = None\nop.create_table(\n    \"chat\","
                     .to_owned(),
-                "revision = 'def456'\nop.add_column('user_group', x)".to_owned(),
+                "revision = 'def456'\ndown_revision = 'abc123'\nop.add_column('user_group', x)".to_owned(),
             ]
             .into_iter(),
         );
         assert_eq!(migrations.know("abc123"), Some(true));
         assert_eq!(migrations.know("ffff"), Some(false));
+        assert_eq!(migrations.head().as_deref(), Some("def456"));
         let tables = AppTables::new(["document"].into_iter(), &migrations);
         assert!(
             ["chat", "user_group", "document"]

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio_postgres::CancelToken;
 
-use crate::app::{App, AppError, AppTables, Database, Migrations};
+use crate::app::{App, AppError, AppTables, Database};
 use crate::catalogue::Catalogue;
 use crate::copy::{self, Begun, Taking};
 use crate::exec::EnvironmentChanges;
@@ -71,7 +71,15 @@ impl Controls {
         }
     }
 
-    fn make_scratch(&self, settings: &Settings, needed: u64) -> Result<Arc<Scratch>, ScratchError> {
+    /// Makes the scratch directory, with `needed` bytes free.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    pub fn make_scratch(
+        &self,
+        settings: &Settings,
+        needed: u64,
+    ) -> Result<Arc<Scratch>, ScratchError> {
         let candidates = match &settings.scratch {
             Some(chosen) => vec![chosen.clone()],
             None => vec![settings.data_dir().to_owned(), std::env::temp_dir()],
@@ -201,7 +209,7 @@ async fn under_the_lock(
         return Ok(Decision::WaitForAnother);
     }
     describe(&source, &census, locked);
-    refuse_newer(&source, &migrations)?;
+    source.refuse_newer(&migrations)?;
     locked.check_privileges(&server.schema).await?;
     Move {
         settings,
@@ -231,17 +239,6 @@ fn describe(source: &Source, census: &Census, locked: &LockedTarget) {
     );
 }
 
-fn refuse_newer(source: &Source, migrations: &Migrations) -> Result<(), Failure> {
-    match &source.revision {
-        Some(revision) if migrations.know(revision) == Some(false) => Err(Failure::Newer {
-            source_path: source.name().to_owned(),
-            revision: revision.clone(),
-            head: None,
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// One move, and what its steps share.
 struct Move<'a> {
     settings: &'a Settings,
@@ -267,6 +264,7 @@ impl Move<'_> {
         drop(scratch);
         let head = self
             .locked
+            .target()
             .revision(&self.server.schema)
             .await?
             .ok_or_else(|| AppError::WrongRevision {
@@ -282,7 +280,7 @@ impl Move<'_> {
             original
         } else {
             let since = Instant::now();
-            let copy = self.upgrade_copy(original, &head).await?;
+            let copy = upgrade_copy(self.settings, self.controls, original, &head).await?;
             self.seconds
                 .insert("upgrade", since.elapsed().as_secs_f64());
             copy
@@ -360,63 +358,73 @@ impl Move<'_> {
         copy::analyze(self.locked, &copied).await;
         Ok(())
     }
+}
 
-    /// Brings a private copy of the source to `head`: the same upgrade that the app's next ordinary start
-    /// would have run on the file itself.
-    async fn upgrade_copy(&self, original: Source, head: &str) -> Result<Source, Failure> {
-        let reporter = &self.controls.reporter;
-        let from = original.revision.clone();
-        tracing::info!(
-            "{} is at revision {}; a private copy is upgraded to {head} first",
-            original.name(),
-            from.as_deref().unwrap_or("(before Alembic)")
-        );
-        // The upgrade rewrites tables, so for a while both forms of the largest exist.
-        let room = original.bytes().saturating_mul(2);
-        let scratch = match original.scratch() {
-            Some(scratch) => {
-                scratch.require(room)?;
-                scratch
-            }
-            None => self.controls.make_scratch(self.settings, room)?,
-        };
-        let path = scratch.path().join("webui.db");
-        reporter.stage("copying the old database");
-        let copy = path.clone();
-        let original = off_thread(move || original.back_up(&copy).map(|()| original)).await?;
-        reporter.stage("letting Open WebUI upgrade the copy");
-        let app = App::new(&self.settings.app, Some(scratch.path()));
-        let database = Database::Copy(&path);
-        app.upgrade(database)
-            .await
-            .map_err(|error| match (error, &from) {
-                (AppError::Failed { tail, .. }, Some(revision))
-                    if tail.contains("Can't locate revision")
-                        && tail.contains(revision.as_str()) =>
-                {
-                    Failure::Newer {
-                        source_path: original.name().to_owned(),
-                        revision: revision.clone(),
-                        head: Some(head.to_owned()),
-                    }
-                }
-                (error, _) => error.into(),
-            })?;
-        let copy = original.upgraded(&path, scratch)?;
-        if copy.revision.as_deref() != Some(head) {
-            return Err(AppError::WrongRevision {
-                database: database.name(),
-                found: copy.revision.unwrap_or_else(|| "none".to_owned()),
-                expected: head.to_owned(),
-            }
-            .into());
+/// Brings a private copy of the source to `head`: the same upgrade that the app's next ordinary start
+/// would have run on the file itself.
+///
+/// # Errors
+/// No room, or the app's own upgrade fails.
+pub async fn upgrade_copy(
+    settings: &Settings,
+    controls: &Controls,
+    original: Source,
+    head: &str,
+) -> Result<Source, Failure> {
+    let reporter = &controls.reporter;
+    let from = original.revision.clone();
+    tracing::info!(
+        "{} is at revision {}; a private copy is upgraded to {head} first",
+        original.name(),
+        from.as_deref().unwrap_or("(before Alembic)")
+    );
+    // The upgrade rewrites tables, so for a while both forms of the largest exist.
+    let room = original.bytes().saturating_mul(2);
+    let scratch = match original.scratch() {
+        Some(scratch) => {
+            scratch.require(room)?;
+            scratch
         }
-        Ok(copy)
+        None => controls.make_scratch(settings, room)?,
+    };
+    let path = scratch.path().join("webui.db");
+    reporter.stage("copying the old database");
+    let copy = path.clone();
+    let original = off_thread(move || original.back_up(&copy).map(|()| original)).await?;
+    reporter.stage("letting Open WebUI upgrade the copy");
+    let app = App::new(&settings.app, Some(scratch.path()));
+    let database = Database::Copy(&path);
+    app.upgrade(database)
+        .await
+        .map_err(|error| match (error, &from) {
+            (AppError::Failed { tail, .. }, Some(revision))
+                if tail.contains("Can't locate revision") && tail.contains(revision.as_str()) =>
+            {
+                Failure::from(SourceError::Newer {
+                    path: original.name().to_owned(),
+                    revision: revision.clone(),
+                    head: Some(head.to_owned()),
+                })
+            }
+            (error, _) => error.into(),
+        })?;
+    let copy = original.upgraded(&path, scratch)?;
+    if copy.revision.as_deref() != Some(head) {
+        return Err(AppError::WrongRevision {
+            database: database.name(),
+            found: copy.revision.unwrap_or_else(|| "none".to_owned()),
+            expected: head.to_owned(),
+        }
+        .into());
     }
+    Ok(copy)
 }
 
 /// Runs what waits for SQLite on a thread of its own, so that signals are heard meanwhile.
-async fn off_thread<T: Send + 'static>(
+///
+/// # Errors
+/// The work's own.
+pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::Connection;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use crate::source::quote;
+use crate::source::{self, quote};
 use crate::target::{TargetError, failed};
 use crate::value::{self, Kind};
 
@@ -46,6 +47,8 @@ pub struct Column {
 pub struct Unique {
     /// Its name.
     pub name: String,
+    /// Whether it is the primary key.
+    pub primary: bool,
     /// Key columns, if it is over columns alone and not partial.
     pub columns: Option<Vec<String>>,
     /// Key expressions as SQL, columns included.
@@ -189,6 +192,7 @@ impl Catalogue {
             let plain: bool = row.get(3);
             table.uniques.push(Unique {
                 name: row.get(1),
+                primary: row.get(7),
                 columns: (plain && predicate.is_none()).then(|| row.get(5)),
                 expressions: row.get(2),
                 predicate,
@@ -212,6 +216,36 @@ impl Catalogue {
             }
         }
         Ok(())
+    }
+
+    /// What can be foreseen of a target that does not exist yet, from the source's own declarations: the
+    /// app's Alembic gives both sides the same tables, columns and foreign keys at the same revision.
+    ///
+    /// # Errors
+    /// SQLite cannot read its schema.
+    pub fn foresee(connection: &Connection, tables: &[source::Table]) -> rusqlite::Result<Self> {
+        let mut catalogue = Self {
+            schema: "public".to_owned(),
+            tables: BTreeMap::new(),
+            foreign_keys: Vec::new(),
+            suspendable: Vec::new(),
+        };
+        for table in tables {
+            let columns = table.columns.iter().map(Column::foresee).collect();
+            catalogue.tables.insert(
+                table.name.clone(),
+                Table {
+                    name: table.name.clone(),
+                    columns,
+                    uniques: Vec::new(),
+                    checks: Vec::new(),
+                },
+            );
+            catalogue
+                .foreign_keys
+                .extend(foreseen_keys(connection, &table.name)?);
+        }
+        Ok(catalogue)
     }
 
     /// A catalogue of the given tables and nothing else, for tests of pure stages.
@@ -276,6 +310,58 @@ impl Suspended {
     pub fn restore(&self) -> &str {
         &self.restore
     }
+}
+
+impl Column {
+    fn foresee(column: &source::Column) -> Self {
+        let declared = column.declared.to_ascii_uppercase();
+        let kind = match declared.split('(').next().unwrap_or_default().trim() {
+            "BOOLEAN" => Kind::Bool,
+            "BIGINT" => Kind::Int8,
+            "INTEGER" | "INT" => Kind::Int4,
+            "JSON" => Kind::Json,
+            "DATE" => Kind::Date,
+            // The app's only columns of this type that are left at its head are `config_old`'s; elsewhere
+            // old files hold epochs under it.
+            "DATETIME" => Kind::Int8,
+            _ => Kind::Text,
+        };
+        Self {
+            name: column.name.clone(),
+            type_oid: 0,
+            type_name: column.declared.clone(),
+            value: value::Column {
+                kind,
+                not_null: column.not_null,
+                default: None,
+            },
+            has_default: column.has_default,
+            sequence: None,
+        }
+    }
+}
+
+fn foreseen_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<ForeignKey>> {
+    let mut statement = connection.prepare(
+        "SELECT id, \"table\", \"from\", coalesce(\"to\", 'id'), on_delete FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
+    )?;
+    let mut rows = statement.query([table])?;
+    let mut keys: BTreeMap<i64, ForeignKey> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let on_delete: String = row.get(4)?;
+        let parent: String = row.get(1)?;
+        let key = keys.entry(row.get(0)?).or_insert_with(|| ForeignKey {
+            name: format!("{table}_{parent}_fkey"),
+            table: table.to_owned(),
+            columns: Vec::new(),
+            parent,
+            parent_columns: Vec::new(),
+            set_null: on_delete == "SET NULL",
+        });
+        key.columns.push(row.get(2)?);
+        key.parent_columns.push(row.get(3)?);
+    }
+    Ok(keys.into_values().collect())
 }
 
 /// The binary form of every default that is a constant: an expression without a function call, which can be
@@ -420,7 +506,7 @@ SELECT c.relname::text, i.relname::text,
        x.indexprs IS NULL, pg_get_expr(x.indpred, x.indrelid, true),
        ARRAY(SELECT a.attname::text FROM generate_series(0, x.indnkeyatts - 1) k
                JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k] ORDER BY k),
-       pg_get_indexdef(x.indexrelid) LIKE '%NULLS NOT DISTINCT%'
+       pg_get_indexdef(x.indexrelid) LIKE '%NULLS NOT DISTINCT%', x.indisprimary
   FROM pg_index x
   JOIN pg_class c ON c.oid = x.indrelid
   JOIN pg_class i ON i.oid = x.indexrelid

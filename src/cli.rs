@@ -6,13 +6,17 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::audit;
 use crate::boot::{self, Controls};
 use crate::exec::{self, EnvironmentChanges};
 use crate::failure::{Failure, chain};
+use crate::leftovers;
 use crate::log;
 use crate::secret::Redactor;
 use crate::settings::{self, LogFormat, Settings, Start};
 use crate::signals;
+use crate::survey;
+use crate::target::Target;
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -20,6 +24,14 @@ webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then 
 Usage:
   webui-init boot -- COMMAND [ARGUMENT…]   prepare the database, then become COMMAND
   webui-init migrate                       prepare the database only
+  webui-init plan [--json]                 tell what a move would do; writes nothing
+  webui-init verify [--json]               compare the old database with PostgreSQL now
+  webui-init leftovers [--json]            list what could not be stored as it was
+
+Exit codes: 0 done; 64 usage; 65 the data; 69 PostgreSQL not reachable; 70 a bug; 73 no space for the scratch
+copy; 74 I/O error on the way; 75 another instance or process is in the way; 76 Open WebUI's own schema step
+failed; 77 refused: password, role or privilege; 78 configuration; 126, 127 the command cannot be run or found;
+128 and more: ended by a signal. Messages go to stderr, JSON to stdout.
 
 It is configured by environment variables, above all DATABASE_URL; the README lists them.
 ";
@@ -29,6 +41,9 @@ It is configured by environment variables, above all DATABASE_URL; the README li
 enum Command {
     Boot(Vec<OsString>),
     Migrate,
+    Plan { json: bool },
+    Verify { json: bool },
+    Leftovers { json: bool },
     Help,
     Version,
 }
@@ -64,6 +79,11 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
             "boot needs the command to start: webui-init boot -- COMMAND [ARGUMENT…]".to_owned(),
         )),
         ["migrate"] => Ok(Command::Migrate),
+        ["plan", flags @ ..] => json_flag("plan", flags).map(|json| Command::Plan { json }),
+        ["verify", flags @ ..] => json_flag("verify", flags).map(|json| Command::Verify { json }),
+        ["leftovers", flags @ ..] => {
+            json_flag("leftovers", flags).map(|json| Command::Leftovers { json })
+        }
         ["-h" | "--help" | "help", ..] => Ok(Command::Help),
         ["-V" | "--version", ..] => Ok(Command::Version),
         [] => Err(Failure::Usage("no command given".to_owned())),
@@ -71,6 +91,16 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
             "{known} takes no argument {extra:?}"
         ))),
         [unknown, ..] => Err(Failure::Usage(format!("unknown command {unknown:?}"))),
+    }
+}
+
+fn json_flag(command: &str, flags: &[&str]) -> Result<bool, Failure> {
+    match flags {
+        [] => Ok(false),
+        ["--json"] => Ok(true),
+        _ => Err(Failure::Usage(format!(
+            "{command} takes no argument but --json"
+        ))),
     }
 }
 
@@ -82,37 +112,117 @@ fn run(command: Command) -> Result<(), Failure> {
             return Err(error.into());
         }
     };
-    let changes = match start {
-        Start::PassThrough(changes) => changes,
-        Start::Prepare(settings) => prepare(&settings)?,
+    let settings = match start {
+        Start::PassThrough(changes) => {
+            return match command {
+                Command::Boot(app) => become_the_app(&app, &changes),
+                Command::Plan { .. } | Command::Verify { .. } | Command::Leftovers { .. } => {
+                    install_default_log();
+                    Err(Failure::NoTarget)
+                }
+                _ => Ok(()),
+            };
+        }
+        Start::Prepare(settings) => settings,
     };
+    Redactor::register(settings.dsn.secrets());
+    log::install(settings.log.clone(), settings.log_format);
     match command {
-        Command::Boot(app) => become_the_app(&app, &changes),
-        Command::Migrate | Command::Help | Command::Version => Ok(()),
+        Command::Boot(app) => {
+            let start = with_runtime(|controls| async move {
+                boot::prepare(&settings, &controls)
+                    .await
+                    .map(|start| (settings, start))
+            })?;
+            become_the_app(&app, &boot::environment(&start.0, start.1))
+        }
+        Command::Migrate => {
+            with_runtime(
+                |controls| async move { boot::prepare(&settings, &controls).await.map(drop) },
+            )
+        }
+        Command::Plan { json } => {
+            let survey =
+                with_runtime(|controls| async move { survey::survey(&settings, &controls).await })?;
+            tell(json, &survey, || survey.text());
+            Ok(())
+        }
+        Command::Verify { json } => {
+            let audit =
+                with_runtime(|controls| async move { audit::audit(&settings, &controls).await })?;
+            tell(json, &audit, || audit.text());
+            if audit.missing() == 0 {
+                Ok(())
+            } else {
+                Err(Failure::Missing(audit.missing()))
+            }
+        }
+        Command::Leftovers { json } => {
+            with_runtime(|_| async move { list_leftovers(&settings, json).await })
+        }
+        Command::Help | Command::Version => Ok(()),
     }
 }
 
-fn prepare(settings: &Settings) -> Result<EnvironmentChanges, Failure> {
-    Redactor::register(settings.dsn.secrets());
-    log::install(settings.log.clone(), settings.log_format);
+fn tell(json: bool, value: &impl serde::Serialize, text: impl FnOnce() -> String) {
+    match serde_json::to_string(value) {
+        Ok(value) if json => println!("{value}"),
+        _ => tracing::info!("{}", text()),
+    }
+}
+
+async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failure> {
+    let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
+    target.first_look(settings.wait).await?;
+    let client = target.client().await?;
+    let mut count = 0_u64;
+    let mut separator = "[";
+    leftovers::read(&client, settings.schema.as_deref(), |leftover| {
+        count += 1;
+        match serde_json::to_string(&leftover) {
+            Ok(line) if json => println!("{}{line}", std::mem::replace(&mut separator, ",")),
+            _ => {
+                let rowid = leftover.rowid.map_or_else(
+                    || "without row id".to_owned(),
+                    |rowid| format!("row {rowid}"),
+                );
+                tracing::info!("{} {rowid}: {}", leftover.table, leftover.reason);
+            }
+        }
+    })
+    .await?;
+    if json {
+        println!("{}]", if count == 0 { "[" } else { "" });
+    } else {
+        tracing::info!(
+            "{count} originals are kept in webui_init.leftover; --json shows them whole"
+        );
+    }
+    Ok(())
+}
+
+/// Runs one flow, until it ends or a signal asks to stop.
+fn with_runtime<T, F: Future<Output = Result<T, Failure>>>(
+    flow: impl FnOnce(Controls) -> F,
+) -> Result<T, Failure> {
     signals::accept();
     // One thread is enough for one connection; the reader has its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let controls = Controls::default();
-    let start = runtime.block_on(interruptible(&controls, async {
+    let result = runtime.block_on(interruptible(&controls, async {
         tokio::select! {
-            start = boot::prepare(settings, &controls) => start,
+            result = flow(controls.clone()) => result,
             never = controls.reporter.log() => match never {},
         }
     }));
     // A reader that is still busy must not hold up the end.
     runtime.shutdown_background();
-    if matches!(start, Err(Failure::Interrupted { .. })) {
+    if matches!(result, Err(Failure::Interrupted { .. })) {
         controls.clear_scratch();
     }
-    Ok(boot::environment(settings, start?))
+    result
 }
 
 /// Runs `flow` until it ends or a signal asks to stop. Dropping the flow closes its connections and its

@@ -38,12 +38,18 @@ impl RowHash {
         self.0.update(type_oid.to_be_bytes());
         self.0.update(image);
     }
+
+    /// The row's hash: 128 bits.
+    pub fn finish(self) -> [u8; 16] {
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&self.0.finalize()[..16]);
+        hash
+    }
 }
 
 impl Digest {
-    /// Adds a row.
-    pub fn add(&mut self, row: RowHash) {
-        let hash = row.0.finalize();
+    /// Adds a row by its hash.
+    pub fn add(&mut self, hash: [u8; 16]) {
         let half = |at: usize| {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(&hash[at..at + 8]);
@@ -74,6 +80,21 @@ pub fn query(qualified: &str, columns: &[String]) -> String {
     )
 }
 
+/// The query for every row's hash, of its key and of the whole of it.
+pub fn rows_query(qualified: &str, key: &[String], columns: &[String]) -> String {
+    let hash = |columns: &[String]| {
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|column| format!("t.{}", quote(column)))
+            .collect();
+        format!(
+            "substr(sha256(record_send(ROW({}))), 1, 16)",
+            columns.join(", ")
+        )
+    };
+    format!("SELECT {}, {} FROM {qualified} t", hash(key), hash(columns))
+}
+
 /// The query that only counts.
 pub fn count_query(qualified: &str) -> String {
     format!("SELECT count(*), '0', '0' FROM {qualified}")
@@ -83,10 +104,10 @@ pub fn count_query(qualified: &str) -> String {
 mod tests {
     use super::*;
 
-    fn row(text: &[u8]) -> RowHash {
+    fn row(text: &[u8]) -> [u8; 16] {
         let mut hash = RowHash::new(1);
         hash.field(25, text);
-        hash
+        hash.finish()
     }
 
     #[test]

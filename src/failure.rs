@@ -80,16 +80,15 @@ pub enum Failure {
         /// The source.
         source_path: String,
     },
-    /// The source was written by a newer Open WebUI.
-    #[error("{source_path} is at revision {revision}, which this image's Open WebUI does not know{}", .head.as_ref().map(|head| format!(" (its head is {head})")).unwrap_or_default())]
-    Newer {
-        /// The source.
-        source_path: String,
-        /// Its revision.
-        revision: String,
-        /// The image's head, where known.
-        head: Option<String>,
-    },
+    /// A command that needs PostgreSQL, and `DATABASE_URL` names none.
+    #[error("DATABASE_URL names no PostgreSQL")]
+    NoTarget,
+    /// `verify` without a source.
+    #[error("there is no {0} to compare PostgreSQL with")]
+    NothingToCompare(String),
+    /// `verify` found rows missing.
+    #[error("{0} rows of the old database are missing in PostgreSQL")]
+    Missing(u64),
     /// `ENABLE_DB_MIGRATIONS=false`, and nobody moved the data.
     #[error(
         "there is data to move, ENABLE_DB_MIGRATIONS=false leaves that to another instance, and none has done it within {0} s"
@@ -133,7 +132,8 @@ impl Failure {
             Self::Verify(VerifyError::Differs { .. }) | Self::Runtime(_) => EX_SOFTWARE,
             Self::Exec(ExecError::NotFound(_)) => NOT_FOUND,
             Self::Exec(ExecError::CannotRun { .. }) => CANNOT_RUN,
-            Self::Conflict { .. } | Self::Newer { .. } | Self::Leftovers { .. } => EX_DATAERR,
+            Self::Conflict { .. } | Self::Leftovers { .. } | Self::Missing(_) => EX_DATAERR,
+            Self::NothingToCompare(_) | Self::NoTarget => EX_CONFIG,
             Self::NotThisInstance(_) => EX_TEMPFAIL,
             Self::Interrupted { number, .. } => 128 + number,
         }
@@ -166,9 +166,13 @@ impl Failure {
             Self::Conflict { .. } => "Decide which database is the right one: WEBUI_INIT_ON_CONFLICT=keep starts on PostgreSQL as it \
                  is, =replace moves the old database in and keeps what is in PostgreSQL in a schema of its own."
                 .to_owned(),
-            Self::Newer { .. } => {
-                "Use the Open WebUI version that last ran on this database, or a newer one; older versions cannot read it.".to_owned()
+            Self::NoTarget => "Set DATABASE_URL to postgresql://USER:PASSWORD@HOST/DATABASE.".to_owned(),
+            Self::NothingToCompare(_) => {
+                "Mount the data volume, or set WEBUI_INIT_SQLITE_PATH to the old database.".to_owned()
             }
+            Self::Missing(_) => "If they were deleted in Open WebUI after the move, all is well. Otherwise the old database still \
+                 has them: it is untouched."
+                .to_owned(),
             Self::NotThisInstance(_) => "Start one instance, and only one, with ENABLE_DB_MIGRATIONS=true (the default) and the data \
                  volume mounted; the others follow by themselves."
                 .to_owned(),
@@ -185,9 +189,13 @@ impl Failure {
     /// Whether anything at all may have been written to the target.
     pub fn untouched(&self) -> &'static str {
         match self {
-            Self::Usage(_) | Self::Settings(_) | Self::Exec(_) | Self::Runtime(_) => {
-                "Nothing was touched."
-            }
+            Self::Usage(_)
+            | Self::Settings(_)
+            | Self::Exec(_)
+            | Self::Runtime(_)
+            | Self::NoTarget
+            | Self::NothingToCompare(_)
+            | Self::Missing(_) => "Nothing was touched.",
             Self::Copy(CopyError::OutcomeUnknown(_)) => {
                 "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
             }
@@ -249,7 +257,9 @@ fn of_source(error: &SourceError) -> u8 {
         }
         SourceError::Unreadable { .. } => EX_IOERR,
         SourceError::Scratch(_) => EX_CANTCREAT,
-        SourceError::NotUsable { .. } | SourceError::Disordered { .. } => EX_DATAERR,
+        SourceError::NotUsable { .. }
+        | SourceError::Disordered { .. }
+        | SourceError::Newer { .. } => EX_DATAERR,
         SourceError::Busy { .. } | SourceError::Changed { .. } => EX_TEMPFAIL,
         SourceError::Sqlite { source, .. } if source::is_damage(source) => EX_DATAERR,
         SourceError::Sqlite { source, .. }
@@ -312,6 +322,9 @@ fn advice_on_target(error: &TargetError) -> String {
 
 fn advice_on_source(error: &SourceError) -> String {
     match error {
+        SourceError::Newer { .. } => {
+            "Use the Open WebUI version that last ran on this database, or a newer one; older versions cannot read it."
+        }
         SourceError::Scratch(_) => "Make room, or set WEBUI_INIT_SCRATCH_DIR.",
         SourceError::Unreadable { .. } => {
             "Check that the data volume is mounted and that this user may read webui.db and its folder."

@@ -1,10 +1,20 @@
-//! Owns what could not be stored as it was: the reasons, and the JSON in which the original is kept.
+//! Owns what could not be stored as it was: the reasons, the JSON in which the original is
+//! kept, and reading it again for `webui-init leftovers`.
 
 use std::fmt;
+use std::pin::pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt;
 use rusqlite::types::ValueRef;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use crate::target::{TargetError, failed};
 
 use crate::value::{Refusal, Repair};
 
@@ -100,6 +110,51 @@ fn write_base64(bytes: &[u8], mark: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"base64\":\"");
     out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.extend_from_slice(format!("\"{mark}}}").as_bytes());
+}
+
+/// A row of `webui_init.leftover`.
+#[derive(Debug, Serialize)]
+pub struct Leftover {
+    /// The table it comes from.
+    pub table: String,
+    /// Its row id there, if it had one.
+    pub rowid: Option<i64>,
+    /// Why it is kept.
+    pub reason: String,
+    /// The original.
+    pub row: Box<RawValue>,
+}
+
+/// Reads what is kept aside for `schema`, or for the session's own, handing each to `take`.
+///
+/// # Errors
+/// PostgreSQL's. No table of leftovers means that there are none.
+pub async fn read(
+    client: &Client,
+    schema: Option<&str>,
+    mut take: impl FnMut(Leftover),
+) -> Result<(), TargetError> {
+    let doing = "did not return what is kept aside";
+    let sql = "SELECT table_name, source_rowid, reason, row::text FROM webui_init.leftover
+               WHERE target_schema = coalesce($1, current_schema()::text) ORDER BY id";
+    let stream = match client.query_typed_raw(sql, [(&schema, Type::TEXT)]).await {
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(()),
+        stream => stream.map_err(failed(doing))?,
+    };
+    let mut stream = pin!(stream);
+    while let Some(row) = stream.try_next().await.map_err(failed(doing))? {
+        // PostgreSQL has checked that it is JSON.
+        let Ok(original) = RawValue::from_string(row.get(3)) else {
+            continue;
+        };
+        take(Leftover {
+            table: row.get(0),
+            rowid: row.get(1),
+            reason: row.get(2),
+            row: original,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

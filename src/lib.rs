@@ -12,9 +12,11 @@
 //! 7. [`copy`]: into PostgreSQL, in one transaction;
 //! 8. [`verify`]: the proof, without which nothing is recorded;
 //! 9. [`report`], [`progress`], [`log`], [`failure`]: what people are told;
-//! 10. [`signals`], [`exec`]: the real app, as this process.
+//! 10. [`survey`], [`audit`]: the same, asked beforehand and afterwards;
+//! 11. [`signals`], [`exec`]: the real app, as this process.
 
 pub mod app;
+pub mod audit;
 pub mod boot;
 pub mod catalogue;
 pub mod cli;
@@ -37,6 +39,7 @@ pub mod secret;
 pub mod settings;
 pub mod signals;
 pub mod source;
+pub mod survey;
 pub mod target;
 pub mod tls;
 pub mod value;

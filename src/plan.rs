@@ -26,6 +26,8 @@ pub struct TablePlan {
     pub unknown_columns: Vec<String>,
     /// The qualified, quoted name in the target.
     pub qualified: String,
+    /// Which of the fields are the target's primary key; all of them where it has none.
+    pub primary: Vec<usize>,
 }
 
 /// One column of the target.
@@ -74,7 +76,7 @@ impl TablePlan {
                 .iter()
                 .position(|column| column.name.eq_ignore_ascii_case(name))
         };
-        let fields = target
+        let fields: Vec<Field> = target
             .columns
             .iter()
             .map(|column| Field {
@@ -96,11 +98,20 @@ impl TablePlan {
             })
             .map(|column| column.name.clone())
             .collect();
+        let key = target.uniques.iter().find(|unique| unique.primary);
+        let in_key = |name: &str| {
+            key.and_then(|key| key.columns.as_ref())
+                .is_none_or(|columns| columns.iter().any(|column| column == name))
+        };
+        let primary = (0..fields.len())
+            .filter(|at| in_key(&fields[*at].column.name))
+            .collect();
         Self {
             source: table.clone(),
             fields,
             unknown_columns,
             qualified: catalogue.qualified(&table.name),
+            primary,
         }
     }
 
@@ -114,6 +125,14 @@ impl TablePlan {
         self.fields
             .iter()
             .map(|field| field.column.name.clone())
+            .collect()
+    }
+
+    /// Names of the target's key columns.
+    pub fn primary_columns(&self) -> Vec<String> {
+        self.primary
+            .iter()
+            .map(|at| self.fields[*at].column.name.clone())
             .collect()
     }
 
@@ -170,6 +189,9 @@ mod tests {
             .map(|name| source::Column {
                 name: (*name).to_owned(),
                 key: *name == "id",
+                declared: "TEXT".to_owned(),
+                not_null: false,
+                has_default: false,
             })
             .collect();
         source::Table {

@@ -46,6 +46,25 @@ pub enum Event {
 pub trait Sink {
     /// Takes one event; `false` says that nobody wants more.
     fn take(&mut self, event: Event) -> bool;
+
+    /// Whether [`Sink::row`] is to be called.
+    fn wants_rows(&self) -> bool {
+        false
+    }
+
+    /// Takes the hashes of one row that is sent: of its key in the target, and of the whole of it. `name` tells
+    /// its key as text.
+    fn row(&mut self, _table: &str, _key: [u8; 16], _hash: [u8; 16], _name: &dyn Fn() -> String) {}
+}
+
+/// A sink that wants nothing: reading alone tells what a move would do.
+#[derive(Debug)]
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn take(&mut self, _event: Event) -> bool {
+        true
+    }
 }
 
 impl Sink for Sender<Event> {
@@ -147,7 +166,14 @@ impl TableReader<'_> {
         let mut offences = Vec::new();
         self.each_row(|rowid, row| {
             tally.read += 1;
-            self.row(rowid, row, &mut stream, &mut tally.digest, &mut offences);
+            self.row(
+                rowid,
+                row,
+                &mut stream,
+                &mut tally.digest,
+                &mut offences,
+                sink,
+            );
             stream.flush_if_full(sink)
         })?;
         stream.finish(sink)?;
@@ -220,6 +246,7 @@ impl TableReader<'_> {
         stream: &mut Stream,
         digest: &mut Digest,
         offences: &mut Vec<Offence>,
+        sink: &mut dyn Sink,
     ) {
         if let Some(reason) = self.findings.aside.get(&rowid) {
             offences.push(Offence {
@@ -236,10 +263,13 @@ impl TableReader<'_> {
             .map_or(&[][..], Vec::as_slice);
         let (tuple_start, offences_start) = (stream.buffer.len(), offences.len());
         let mut hash = RowHash::new(self.table.fields.len());
+        let mut key = sink
+            .wants_rows()
+            .then(|| RowHash::new(self.table.primary.len()));
         // A table has at most 1,600 columns in PostgreSQL.
         let count = u16::try_from(self.table.fields.len()).unwrap_or(u16::MAX);
         stream.buffer.extend_from_slice(&count.to_be_bytes());
-        for field in &self.table.fields {
+        for (at, field) in self.table.fields.iter().enumerate() {
             let mut value = field
                 .from
                 .map_or(ValueRef::Null, |at| row.get_ref_unwrap(at + 1));
@@ -270,8 +300,16 @@ impl TableReader<'_> {
                 }
             }
             hash.field(field.column.type_oid, &stream.buffer[start..]);
+            if let Some(key) = key.as_mut().filter(|_| self.table.primary.contains(&at)) {
+                key.field(field.column.type_oid, &stream.buffer[start..]);
+            }
         }
+        let hash = hash.finish();
         digest.add(hash);
+        if let Some(key) = key {
+            let name = || self::key(&self.table.source, &self.table.keys(), Some(rowid), row);
+            sink.row(self.table.name(), key.finish(), hash, &name);
+        }
         stream.rows += 1;
     }
 

@@ -26,6 +26,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::app::Migrations;
 use crate::scratch::{Scratch, ScratchError};
 
 /// Up to this size a database is checked against its WAL: bytes that take about a second.
@@ -52,6 +53,16 @@ pub enum SourceError {
         path: String,
         /// What it is instead.
         what: String,
+    },
+    /// It was written by a newer Open WebUI.
+    #[error("{path} is at revision {revision}, which the Open WebUI of this image does not know{}", .head.as_ref().map(|head| format!(" (its head is {head})")).unwrap_or_default())]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its revision.
+        revision: String,
+        /// The image's head, where known.
+        head: Option<String>,
     },
     /// A private copy is needed and has no place.
     #[error(transparent)]
@@ -104,6 +115,12 @@ pub struct Column {
     pub name: String,
     /// Whether it is part of the primary key.
     pub key: bool,
+    /// Its declared type, which SQLite does not enforce.
+    pub declared: String,
+    /// Whether it is declared `NOT NULL`.
+    pub not_null: bool,
+    /// Whether it has a default.
+    pub has_default: bool,
 }
 
 /// How many people's data this is, for the log and for telling whether it changed.
@@ -505,6 +522,21 @@ impl Source {
         self.scratch.clone()
     }
 
+    /// Refuses a source that a newer Open WebUI has written, where the image's scripts can tell.
+    ///
+    /// # Errors
+    /// [`SourceError::Newer`].
+    pub fn refuse_newer(&self, migrations: &Migrations) -> Result<(), SourceError> {
+        match &self.revision {
+            Some(revision) if migrations.know(revision) == Some(false) => Err(SourceError::Newer {
+                path: self.location.name.clone(),
+                revision: revision.clone(),
+                head: migrations.head(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The connection, for the reader.
     pub fn connection(&self) -> &Connection {
         &self.connection
@@ -668,12 +700,15 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
 
 fn table(connection: &Connection, name: String) -> rusqlite::Result<Table> {
     let mut statement = connection
-        .prepare("SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid")?;
+        .prepare("SELECT name, pk, type, \"notnull\", dflt_value IS NOT NULL FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid")?;
     let columns: Vec<Column> = statement
         .query_map([&name], |row| {
             Ok(Column {
                 name: row.get(0)?,
                 key: row.get::<_, i64>(1)? > 0,
+                declared: row.get(2)?,
+                not_null: row.get(3)?,
+                has_default: row.get(4)?,
             })
         })?
         .collect::<Result<_, _>>()?;

@@ -354,6 +354,32 @@ impl Target {
         })
     }
 
+    /// The app's revision in `schema`; none before its Alembic has run.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub async fn revision(&self, schema: &str) -> Result<Option<String>, TargetError> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SELECT version_num::text FROM {}.alembic_version",
+            quote(schema)
+        );
+        match brief(
+            client.query_typed_opt(&sql, &[]),
+            failed("did not tell the app's revision"),
+        )
+        .await
+        {
+            Ok(row) => Ok(row.map(|row| row.get(0))),
+            Err(TargetError::Postgres { source, .. })
+                if source.code() == Some(&SqlState::UNDEFINED_TABLE) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes the lock, or waits for whoever has it: returns the marker as soon as it is there.
     ///
     /// # Errors
@@ -448,32 +474,6 @@ impl LockedTarget {
         )
         .await?;
         Ok(marker.is_none())
-    }
-
-    /// The app's revision in `schema`; none before its Alembic has run.
-    ///
-    /// # Errors
-    /// PostgreSQL's.
-    pub async fn revision(&self, schema: &str) -> Result<Option<String>, TargetError> {
-        let client = self.target.client().await?;
-        let sql = format!(
-            "SELECT version_num::text FROM {}.alembic_version",
-            quote(schema)
-        );
-        match brief(
-            client.query_typed_opt(&sql, &[]),
-            failed("did not tell the app's revision"),
-        )
-        .await
-        {
-            Ok(row) => Ok(row.map(|row| row.get(0))),
-            Err(TargetError::Postgres { source, .. })
-                if source.code() == Some(&SqlState::UNDEFINED_TABLE) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Asks beforehand whether the role may make the app's tables and the schema of the marker: the app's own

@@ -13,7 +13,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 
 use crate::support::{
     Database, Fault, Postgres, Program, Proxy, Running, Source, expect_moved, expect_untouched,
-    need, root, schema_command, tool, wait_for,
+    hold_open, insert_chat, need, root, schema_command, tool, wait_for,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -59,13 +59,13 @@ fn a_signal_during_the_load_leaves_nothing() {
         let database = server.create_database("signal_load");
         // So slow a network that the load is caught in the act.
         let proxy = Proxy::to(server.port());
+        proxy.slow(Duration::ZERO, 300_000);
         let mut running = boot(&source, &database.url_at(proxy.port()))
             .env("WEBUI_INIT_SCHEMA_COMMAND", direct(&database))
             .start();
         wait_for("the schema", SOON, || {
             (database.counts().len() > 30).then_some(())
         });
-        proxy.slow(Duration::ZERO, 300_000);
         wait_for("the load", SOON, || loading(&database).then_some(()));
         assert!(!running.ended());
         end(running, signal, code);
@@ -162,19 +162,34 @@ fn a_signal_while_it_waits_for_postgresql_or_the_lock_ends_it() {
 }
 
 #[test]
+fn a_signal_is_heeded_while_the_source_is_open_elsewhere() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("signal_open");
+    let source = Source::small();
+    let app = hold_open(&source);
+    insert_chat(&app, 1000, 1);
+    for (signal, code) in ENDING {
+        let mut running = boot(&source, &database.url()).start();
+        running.wait_for_log("open in another process", SOON);
+        end(running, signal, code);
+    }
+    expect_untouched(&database);
+}
+
+#[test]
 fn a_signal_is_heeded_while_postgresql_does_not_answer() {
     let server = need!(Postgres::shared());
     let source = Source::with_chats(1500);
     for (signal, code) in ENDING {
         let database = server.create_database("signal_stall");
         let proxy = Proxy::to(server.port());
+        proxy.slow(Duration::ZERO, 300_000);
         let mut running = boot(&source, &database.url_at(proxy.port()))
             .env("WEBUI_INIT_SCHEMA_COMMAND", direct(&database))
             .start();
         wait_for("the schema", SOON, || {
             (database.counts().len() > 30).then_some(())
         });
-        proxy.slow(Duration::ZERO, 300_000);
         wait_for("the load", SOON, || loading(&database).then_some(()));
         proxy.set(Fault::Stall);
         std::thread::sleep(Duration::from_millis(200));
@@ -345,21 +360,27 @@ fn a_program_whose_parent_ignores_signals_heeds_them_all_the_same() {
     }
 }
 
+/// The numbers in a listing of `/proc/self/fd`.
+fn descriptors(listing: &str) -> Vec<String> {
+    let links = listing.lines().filter_map(|line| line.split_once(" -> "));
+    links
+        .map(|(left, _)| left.rsplit(' ').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
 #[test]
 fn the_app_inherits_no_file_descriptor_of_ours() {
     let server = need!(Postgres::shared());
     let database = server.create_database("descriptors");
     let source = Source::small();
-    source.edit_and_die(|connection| crate::support::insert_chat(connection, 1000, 1));
+    source.edit_and_die(|connection| insert_chat(connection, 1000, 1));
+    // The harness has some of its own.
+    let mut plain = Command::new("ls");
+    plain.args(["-l", "/proc/self/fd"]);
+    let given = descriptors(&Program::from_command(plain).run().stdout);
     for program in ways(&database, &source, &["ls", "-l", "/proc/self/fd"]) {
         let outcome = program.run().expect(0);
-        let open: Vec<_> = outcome
-            .stdout
-            .lines()
-            .filter(|line| line.contains("->"))
-            .collect();
-        // 0, 1, 2, and the folder that ls reads.
-        assert_eq!(open.len(), 4, "{}", outcome.stdout);
+        assert_eq!(descriptors(&outcome.stdout), given, "{}", outcome.stdout);
     }
     expect_moved(&source, &database);
 }

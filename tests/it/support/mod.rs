@@ -79,6 +79,16 @@ fn own_ids() -> (u32, u32) {
     (own.uid(), own.gid())
 }
 
+/// Ok for a command that this version of the program has.
+pub fn command(name: &str) -> Result<(), Missing> {
+    let help = Program::new(["--help"]).run().expect(0).stdout;
+    if help.contains(&format!("webui-init {name} ")) {
+        Ok(())
+    } else {
+        Err(Missing(format!("this version has no command {name:?}")))
+    }
+}
+
 /// A program of this machine, from `PATH` or where Debian puts what only root calls.
 pub fn tool(name: &str) -> Result<PathBuf, Missing> {
     let path = std::env::var_os("PATH").unwrap_or_default();

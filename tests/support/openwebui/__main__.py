@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections import Counter
@@ -75,7 +76,10 @@ def main() -> int:
     checking.set_defaults(run=_check)
 
     arguments = parser.parse_args()
-    return arguments.run(arguments)
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _serve(arguments: argparse.Namespace) -> int:

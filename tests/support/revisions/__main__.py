@@ -61,9 +61,9 @@ def check(app: App, program: Path, fixture: Path, url: str, schema: dict[str, st
     with tempfile.TemporaryDirectory(prefix="webui-init-revision-") as name:
         folder = Path(name)
         (folder / "data").mkdir()
-        source, upgraded = folder / "data" / "webui.db", folder / "upgraded.db"
-        fixtures.load(fixture, source)
-        shutil.copyfile(source, upgraded)
+        fixtures.load(fixture, folder / "data")
+        # Opening a database with a WAL changes it, so whoever looks has a copy.
+        original, upgraded = (shutil.copytree(folder / "data", folder / copy) / "webui.db" for copy in ("original", "upgraded"))
         windows = [int(time.time())]
         app.upgrade(f"sqlite:///{upgraded}", frozen=frozen)
         windows.append(int(time.time()))
@@ -76,7 +76,7 @@ def check(app: App, program: Path, fixture: Path, url: str, schema: dict[str, st
             return Outcome(0, 0, 0, 0, seconds, [f"exit status {run.returncode}\n    {last}"])
         problems = [] if _files(folder / "data") == before else ["the source or its folder has changed"]
         with psycopg.connect(url) as pg:
-            found = Comparison(pg, sqlite_rows(source), sqlite_rows(upgraded), app.revisions, (windows[0:2], windows[1:3]), frozen)
+            found = Comparison(pg, sqlite_rows(original), sqlite_rows(upgraded), app.revisions, (windows[0:2], windows[1:3]), frozen)
             markers = [row[0] for row in pg.execute("SELECT source_revision FROM webui_init.migration")]
         if len(markers) != 1:
             problems.append(f"{len(markers)} markers")
@@ -137,6 +137,7 @@ def main() -> int:
     parser.add_argument("--real", action="store_true", help="with --all: start the app's Alembic anew for each step, as in a container")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/webui-init")
     arguments = parser.parse_args()
+    program = arguments.program.absolute()
     app = App()
     with contextlib.chdir(tempfile.gettempdir()):
         if arguments.make:
@@ -144,9 +145,9 @@ def main() -> int:
         elif arguments.make_peewee:
             fixtures.make_peewee(app, CACHE)
         elif arguments.check:
-            return run_pairs(app, arguments.program.absolute(), arguments.check)
+            return run_pairs(app, program, arguments.check)
         else:
-            return run_all(app, arguments.program.absolute(), arguments.real, arguments.all)
+            return run_all(app, program, arguments.real, arguments.all)
     return 0
 
 

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
+import warnings
 from pathlib import Path
 
 NOW = 1_735_000_000  # s; what the app's migrations take for the present while the clock is frozen
@@ -37,7 +38,9 @@ class App:
     """The app in this interpreter's environment, with the revisions of its one line, base first."""
 
     def __init__(self):
-        scratch = tempfile.mkdtemp(prefix="openwebui-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="openwebui-")
+        scratch = self._scratch.name
+        warnings.simplefilter("ignore")  # the migrations' own
         os.environ.update(
             WEBUI_SECRET_KEY="x", USE_SLIM_DOCKER="true", ENABLE_DB_MIGRATIONS="false",
             DATA_DIR=scratch, STATIC_DIR=scratch, DATABASE_URL=f"sqlite:///{scratch}/unused.db",

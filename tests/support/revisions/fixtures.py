@@ -31,12 +31,22 @@ def paths() -> list[Path]:
     return sorted(REVISIONS.glob("*.sql.gz")) + sorted(PEEWEE.glob("*.sql"))
 
 
-def load(fixture: Path, database: Path) -> None:
-    """Make the `webui.db` that `fixture` describes."""
+def dies_unclean(fixture: Path) -> bool:
+    """Whether the file is left as by a killed app, all its rows in the WAL: every second revision is."""
+    return fixture.parent == REVISIONS and int(fixture.name[:2]) % 2 == 0
+
+
+def load(fixture: Path, folder: Path) -> Path:
+    """Make the `webui.db` that `fixture` describes in `folder`; with a `webui.db-wal` where it `dies_unclean`."""
     text = fixture.read_bytes()
     text = (gzip.decompress(text) if fixture.suffix == ".gz" else text).decode()
-    with contextlib.closing(sqlite3.connect(database)) as db:
+    with tempfile.TemporaryDirectory() as scratch, contextlib.closing(sqlite3.connect(Path(scratch, "webui.db"))) as db:
+        if dies_unclean(fixture):
+            db.executescript("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0")
         db.executescript(text)
+        for suffix in ("", "-wal") if dies_unclean(fixture) else ("",):  # while it is open, as a crash would find it
+            shutil.copyfile(Path(scratch, f"webui.db{suffix}"), folder / f"webui.db{suffix}")
+    return folder / "webui.db"
 
 
 def _dump(database: Path) -> str:
