@@ -232,6 +232,11 @@ impl Migrations {
         heads.next().filter(|_| heads.next().is_none()).cloned()
     }
 
+    /// Whether a script names this table, in quotes; also where there are no scripts to ask.
+    pub fn may_know(&self, table: &str) -> bool {
+        self.words.is_empty() || self.words.contains(table)
+    }
+
     /// Whether the image knows this revision; unknown where there are no scripts to ask.
     pub fn know(&self, revision: &str) -> Option<bool> {
         (!self.revisions.is_empty()).then(|| self.revisions.contains(revision))

@@ -45,12 +45,26 @@ pub struct TableAudit {
     pub missing: u64,
     /// Rows that only PostgreSQL holds: the app has made them since.
     pub extra: u64,
+    /// Rows that Open WebUI's own upgrade of the old database makes under new random ids each time it runs:
+    /// as many on both sides, and not to be told apart.
+    pub renumbered: u64,
     /// Rows of the source that are kept aside in `webui_init.leftover`.
     pub kept_aside: u64,
     /// Keys of the first missing rows.
     pub missing_keys: Vec<String>,
     /// Keys of the first changed rows.
     pub changed_keys: Vec<String>,
+}
+
+impl TableAudit {
+    fn pair_renumbered(&mut self) {
+        self.renumbered = self.missing.min(self.extra);
+        self.missing -= self.renumbered;
+        self.extra -= self.renumbered;
+        if self.missing == 0 {
+            self.missing_keys.clear();
+        }
+    }
 }
 
 type Hash = [u8; 16];
@@ -78,11 +92,11 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
         location.open(|| controls_.make_scratch(&settings_, room))
     })
     .await?;
-    let source = match target.revision(&server.schema).await? {
+    let (source, upgraded) = match target.revision(&server.schema).await? {
         Some(head) if source.revision.as_ref() != Some(&head) => {
-            upgrade_copy(settings, controls, source, &head).await?
+            (upgrade_copy(settings, controls, source, &head).await?, true)
         }
-        _ => source,
+        _ => (source, false),
     };
     let client = target.client().await?;
     let catalogue = Catalogue::read(&client, &server.schema).await?;
@@ -92,6 +106,12 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
         held.insert(table.name().to_owned(), rows(&client, table).await?);
     }
     audit.tables = off_thread(move || compare(&source, &plan, &catalogue, held)).await?;
+    if upgraded {
+        audit
+            .tables
+            .values_mut()
+            .for_each(TableAudit::pair_renumbered);
+    }
     Ok(audit)
 }
 
@@ -211,7 +231,7 @@ impl Audit {
             .unwrap_or(0)
             .max(5);
         let mut text = format!(
-            "{} rows of the old database are missing in {}\n  {:<width$} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            "{} rows of the old database are missing in {}\n  {:<width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
             self.missing(),
             self.target,
             "table",
@@ -219,12 +239,18 @@ impl Audit {
             "changed",
             "missing",
             "extra",
+            "renumbered",
             "kept aside"
         );
         for (name, table) in &self.tables {
             text.push_str(&format!(
-                "\n  {name:<width$} {:>10} {:>10} {:>10} {:>10} {:>10}",
-                table.equal, table.changed, table.missing, table.extra, table.kept_aside
+                "\n  {name:<width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+                table.equal,
+                table.changed,
+                table.missing,
+                table.extra,
+                table.renumbered,
+                table.kept_aside
             ));
         }
         for (name, table) in self.tables.iter().filter(|(_, table)| table.missing > 0) {

@@ -255,11 +255,16 @@ impl Move<'_> {
         let reporter = &self.controls.reporter;
         reporter.update(|progress| progress.source_bytes = original.bytes());
         // Importing the app may create or rename files in its data folder; it gets an empty one.
-        let scratch = self.controls.make_scratch(self.settings, 0).ok();
+        let scratch = match original.scratch() {
+            Some(scratch) => Some(scratch),
+            None => self.controls.make_scratch(self.settings, 0).ok(),
+        };
         let app = App::new(&self.settings.app, scratch.as_deref().map(Scratch::path));
 
         reporter.stage("letting Open WebUI make its tables");
         let since = Instant::now();
+        // The app needs a connection of its own.
+        self.locked.target().hang_up();
         app.upgrade(Database::Target(&self.settings.dsn)).await?;
         drop(scratch);
         let head = self
@@ -293,6 +298,7 @@ impl Move<'_> {
             .map_err(target::TargetError::from)?;
         let catalogue = Catalogue::read(&client, &self.server.schema).await?;
         drop(client);
+        self.locked.target().hang_up();
         let plan = Plan::new(&source.tables, &catalogue);
         reporter.stage("looking for rows that PostgreSQL must refuse");
         let (source, catalogue, plan, findings) = off_thread(move || {
@@ -483,6 +489,7 @@ async fn wait_for_another(settings: &Settings) -> Result<Start, Failure> {
             Err(error) if error.class() == target::Class::Transient => {}
             Err(error) => return Err(error.into()),
         }
+        target.hang_up();
         tokio::time::sleep(std::time::Duration::from_secs(1).min(limit)).await;
     }
     Err(Failure::NotThisInstance(limit.as_secs()))

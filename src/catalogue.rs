@@ -223,7 +223,10 @@ impl Catalogue {
     ///
     /// # Errors
     /// SQLite cannot read its schema.
-    pub fn foresee(connection: &Connection, tables: &[source::Table]) -> rusqlite::Result<Self> {
+    pub fn foresee<'a>(
+        connection: &Connection,
+        tables: impl Iterator<Item = &'a source::Table>,
+    ) -> rusqlite::Result<Self> {
         let mut catalogue = Self {
             schema: "public".to_owned(),
             tables: BTreeMap::new(),
@@ -351,7 +354,7 @@ fn foreseen_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<F
         let on_delete: String = row.get(4)?;
         let parent: String = row.get(1)?;
         let key = keys.entry(row.get(0)?).or_insert_with(|| ForeignKey {
-            name: format!("{table}_{parent}_fkey"),
+            name: String::new(),
             table: table.to_owned(),
             columns: Vec::new(),
             parent,
@@ -359,6 +362,8 @@ fn foreseen_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<F
             set_null: on_delete == "SET NULL",
         });
         key.columns.push(row.get(2)?);
+        // PostgreSQL's own choice of a name, which the app leaves to it for most of its keys.
+        key.name = format!("{table}_{}_fkey", key.columns.join("_"));
         key.parent_columns.push(row.get(3)?);
     }
     Ok(keys.into_values().collect())

@@ -338,13 +338,20 @@ impl Location {
         let mut header = [0; 100];
         let mut file = File::open(&self.real).map_err(self.unreadable())?;
         let size = file.metadata().map_err(self.unreadable())?.len();
+        let has_wal = fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
         if size == 0 {
-            return Ok(());
+            return if has_wal {
+                Err(self.not_usable(
+                    "is empty, but has a write-ahead log beside it: it was a SQLite database once",
+                ))
+            } else {
+                Ok(())
+            };
         }
         let read = file.read(&mut header).map_err(self.unreadable())?;
         if read < 100 {
             return Err(self.not_usable(format!(
-                "is cut off: {size} bytes are less than a database header"
+                "is not a SQLite database, or cut off: {size} bytes are less than its header"
             )));
         }
         if &header[..16] != b"SQLite format 3\0" {
@@ -368,7 +375,6 @@ impl Location {
             u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
         let pages_valid = word(24) == word(92);
-        let has_wal = fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
         if pages_valid && !has_wal && u64::from(word(28)) * page_size > size {
             return Err(self.not_usable(format!(
                 "is cut off: its header speaks of {} bytes, there are {size}",
@@ -469,13 +475,9 @@ impl Location {
             None
         };
         let ours = |name: &str| tables.iter().any(|table| table.name == name);
-        if !tables.is_empty()
-            && !ours("alembic_version")
-            && !ours("migratehistory")
-            && !ours("user")
-        {
+        if !tables.is_empty() && !ours("alembic_version") && !ours("migratehistory") {
             return Err(self.not_usable(
-                "is a SQLite database of another application: it has no table of Open WebUI's",
+                "is a SQLite database of another application: it has no history of Open WebUI's migrations",
             ));
         }
         Ok(Source {

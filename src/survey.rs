@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::app::{App, AppTables};
+use crate::app::{App, AppTables, Migrations};
 use crate::boot::{Controls, off_thread};
 use crate::catalogue::Catalogue;
 use crate::failure::Failure;
@@ -131,7 +131,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
     if catalogue.is_none() {
         survey.unforeseen.push(
             "PostgreSQL has no tables at the source's revision yet, so types and foreign keys are taken from the source's own \
-             declarations; length limits, unique indexes and checks of the target are not known"
+             declarations; defaults, length limits, unique indexes and checks of the target are not known"
                 .to_owned(),
         );
     }
@@ -144,7 +144,8 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         );
     }
     let schema = server.schema.clone();
-    survey.report = Some(off_thread(move || foretell(&source, catalogue, &schema)).await?);
+    survey.report =
+        Some(off_thread(move || foretell(&source, catalogue, &schema, &migrations)).await?);
     Ok(survey)
 }
 
@@ -152,11 +153,18 @@ fn foretell(
     source: &Source,
     catalogue: Option<Catalogue>,
     schema: &str,
+    migrations: &Migrations,
 ) -> Result<Report, SourceError> {
     let failed = |error| source.failed(error);
     let catalogue = match catalogue {
         Some(catalogue) => catalogue,
-        None => Catalogue::foresee(source.connection(), &source.tables).map_err(failed)?,
+        None => {
+            let known = source
+                .tables
+                .iter()
+                .filter(|table| migrations.may_know(&table.name));
+            Catalogue::foresee(source.connection(), known).map_err(failed)?
+        }
     };
     let mut plan = Plan::new(&source.tables, &catalogue);
     schema.clone_into(&mut plan.schema);

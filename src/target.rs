@@ -245,7 +245,12 @@ impl Target {
         }
     }
 
-    /// Closes every idle connection. What is checked out closes when it is dropped.
+    /// Closes the connections that are not in use: behind a small pooler, somebody else waits for them.
+    pub fn hang_up(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
+    /// Closes every idle connection for good. What is checked out closes when it is dropped.
     pub fn close(&self) {
         self.pool.close();
     }
@@ -282,6 +287,7 @@ impl Target {
                 tracing::info!("waiting for PostgreSQL, {} s left: {cause}", left.as_secs());
                 told = Some(Instant::now());
             }
+            self.hang_up();
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(3));
         }
@@ -410,6 +416,7 @@ impl Target {
                 );
                 told = Some(Instant::now());
             }
+            self.hang_up();
             tokio::time::sleep(Duration::from_millis(500).min(patience)).await;
         }
     }
@@ -434,6 +441,8 @@ impl Target {
             return Ok(Some(client));
         }
         brief(client.batch_execute("ROLLBACK"), failed(doing)).await?;
+        drop(client);
+        self.hang_up();
         Ok(None)
     }
 }

@@ -464,7 +464,7 @@ fn a_proxy_that_passes_sees_the_wait_and_the_move() {
     std::thread::sleep(Duration::from_millis(1500));
     assert!(!run.ended(), "{}", run.stderr());
     proxy.set(Fault::Pass);
-    run.wait(Duration::from_secs(60))
+    run.wait(Duration::from_mins(1))
         .expect(0)
         .says(&["Connected to PostgreSQL database"]);
     expect_moved(&source, &database);

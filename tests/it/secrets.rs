@@ -177,7 +177,7 @@ fn no_error_shows_the_password() {
                 -1,
             ),
             (format!("postgresql//webui:{password}@127.0.0.1/d"), -1),
-            (format!("{password}"), -1),
+            (password.to_owned(), -1),
         ];
         for (url, code) in failing {
             for format in ["text", "json"] {

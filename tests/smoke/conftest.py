@@ -1,6 +1,8 @@
 """Builds the image under test from the repository's Dockerfile, lends out the parts that checks share, and
 ends with a line that counts."""
 
+import os
+
 import pytest
 
 import engine
@@ -10,8 +12,9 @@ from openwebui import OpenWebUI
 
 @pytest.fixture(scope="session", autouse=True)
 def under_test():
-    engine.build(engine.IMAGE, engine.ROOT, "--build-arg", f"BUILDER_IMAGE={engine.BUILDER}",
-                 "--build-arg", f"OPEN_WEBUI_IMAGE={engine.OPEN_WEBUI}")
+    if not os.environ.get("SMOKE_IMAGE"):
+        engine.build(engine.IMAGE, engine.ROOT, "--build-arg", f"BUILDER_IMAGE={engine.BUILDER}",
+                     "--build-arg", f"OPEN_WEBUI_IMAGE={engine.OPEN_WEBUI}")
     yield
     engine.remove_everything()
 
@@ -19,16 +22,24 @@ def under_test():
 @pytest.fixture(scope="session")
 def installation():
     """An installation from before: upstream's own image on SQLite, with content, killed in the middle of
-    its day, so that commits are left in the WAL. The volume, and what its API served."""
+    its day, so that commits are left in the WAL. The volume, what its API served, and how many seconds the
+    app takes to stop when nothing of ours is in its image."""
     volume = engine.volume()
     container = Container.run(engine.OPEN_WEBUI, volumes={volume: "/app/backend/data"}, serves=True)
-    app = OpenWebUI(container).wait()
+    OpenWebUI(container).wait()
+    stop_seconds = container.stop()
+    app = OpenWebUI(container.start()).wait()
     app.fill()
     content = app.content()
     assert len(content["chats"]) == 3 and len(content["files"]) == 1
     container.kill()
     container.remove()
-    return volume, content
+    return volume, content, stop_seconds
+
+
+@pytest.fixture
+def app_stop_seconds(installation):
+    return installation[2]
 
 
 @pytest.fixture

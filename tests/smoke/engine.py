@@ -16,7 +16,7 @@ BASE = "debian:bookworm-slim" if PULL else "webui-init-smoke/base"
 OPEN_WEBUI = "ghcr.io/open-webui/open-webui:main-slim" if PULL else "webui-init-smoke/open-webui"
 POSTGRES = "postgres:17" if PULL else "webui-init-smoke/postgres"
 BUILDER = "rust:1-slim-bookworm" if PULL else "webui-init-smoke/rust"
-IMAGE = "webui-init-smoke/webui-init"
+IMAGE = os.environ.get("SMOKE_IMAGE") or "webui-init-smoke/webui-init"
 
 RUN = uuid.uuid4().hex[:8]
 LABEL = f"webui-init-smoke={RUN}"
@@ -103,7 +103,7 @@ class Container:
 
     def processes(self):
         """The command lines of all processes, as the host sees them."""
-        return docker("top", self.id, "-o", "args").stdout.splitlines()[1:]
+        return docker("top", self.id, "-o", "pid,args").stdout.splitlines()[1:]
 
     def stop(self):
         """`docker stop`; returns how many seconds it took."""

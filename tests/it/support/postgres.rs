@@ -188,7 +188,7 @@ impl Postgres {
     /// Starts the server again, on the port and data that it had, and waits until it takes connections.
     pub fn restart(&self) {
         self.launch();
-        wait_for("PostgreSQL to start", Duration::from_secs(60), || {
+        wait_for("PostgreSQL to start", Duration::from_mins(1), || {
             if let Some(status) = self
                 .child
                 .lock()

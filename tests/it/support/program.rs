@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{Source, repository, wait_for};
 
 /// Longer than any test waits for a run on purpose.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A run to be: arguments and variables. It begins with a clean environment, the replayed schema of the app for
 /// `WEBUI_INIT_SCHEMA_COMMAND`, and a `WEBUI_SECRET_KEY`.

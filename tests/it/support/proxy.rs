@@ -228,7 +228,9 @@ impl Lane {
                 std::thread::sleep(when.saturating_duration_since(Instant::now()));
                 let rate = shared.rate.load(Ordering::SeqCst);
                 if rate != u64::MAX {
-                    std::thread::sleep(Duration::from_secs_f64(bytes.len() as f64 / rate as f64));
+                    std::thread::sleep(Duration::from_nanos(
+                        bytes.len() as u64 * 1_000_000_000 / rate,
+                    ));
                 }
                 if to.write_all(&bytes).is_err() {
                     break;

@@ -179,7 +179,9 @@ impl Snapshot {
                     format!("link to {}", path.read_link().expect("a link").display())
                 } else {
                     let digest = Sha256::digest(std::fs::read(&path).unwrap_or_default());
-                    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+                    digest
+                        .iter()
+                        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
                 };
                 let (seconds, nanoseconds) = match content.as_str() {
                     "folder" => (0, 0),
@@ -324,8 +326,6 @@ pub fn insert_chat(connection: &Connection, n: usize, user: usize) {
 /// Four users, so many chats, and a bit of everything else.
 fn fill(connection: &Connection, chats: usize) {
     const USERS: usize = 4;
-    let now = 1_700_000_000;
-    let nanoseconds = 1_700_000_000_123_456_789_i64;
     for n in 0..USERS {
         insert_user(connection, n);
     }
@@ -333,119 +333,116 @@ fn fill(connection: &Connection, chats: usize) {
         insert_chat(connection, n, n % USERS);
     }
     for (n, text) in AWKWARD.into_iter().enumerate() {
-        let id = format!("id-{n}");
-        let json = serde_json::json!({"text": text, "n": [n, null, 1.5]}).to_string();
-        let (user, key) = (format!("user-{}", n % USERS), format!("setting.{n}"));
-        let row: &[(&str, &dyn ToSql)] = &[("id", &id), ("user_id", &user)];
-        let dated: &[(&str, &dyn ToSql)] = &[("created_at", &now), ("updated_at", &now)];
-        let add = |table: &str, more: &[(&str, &dyn ToSql)]| {
-            insert(connection, table, &[row, dated, more].concat())
-        };
-        insert(
-            connection,
-            "config",
-            &[("key", &key), ("value", &json), ("updated_at", &now)],
-        );
-        insert(
-            connection,
-            "tag",
-            &[
-                ("id", &id),
-                ("user_id", &user),
-                ("name", &text),
-                ("meta", &json),
-            ],
-        );
-        add(
-            "folder",
-            &[
-                ("name", &text),
-                ("is_expanded", &(n % 2 == 0)),
-                ("data", &json),
-            ],
-        );
-        add(
-            "file",
+        insert_belongings(connection, n, n % USERS, text);
+    }
+}
+
+/// One of everything else that a user may own.
+#[allow(clippy::too_many_lines, reason = "a paragraph a table")]
+fn insert_belongings(connection: &Connection, n: usize, user: usize, text: &str) {
+    type Row<'a> = &'a [(&'a str, &'a dyn ToSql)];
+    let (now, nanoseconds) = (1_700_000_000, 1_700_000_000_123_456_789_i64);
+    let (id, user) = (format!("id-{n}"), format!("user-{user}"));
+    let (setting, key, command) = (
+        format!("setting.{n}"),
+        format!("sk-{n}"),
+        format!("/command-{n}"),
+    );
+    let json = serde_json::json!({"text": text, "n": [n, null, 1.5]}).to_string();
+    let owned: Row = &[("id", &id), ("user_id", &user)];
+    let dated: Row = &[("created_at", &now), ("updated_at", &now)];
+    let precise: Row = &[("created_at", &nanoseconds)];
+    let named: Row = &[("name", &text)];
+    let meta: Row = &[("meta", &json)];
+    let data: Row = &[("data", &json)];
+    let active: Row = &[("is_active", &n.is_multiple_of(2))];
+    let add = |table: &str, parts: &[Row]| {
+        insert(connection, table, &[&[owned], parts].concat().concat());
+    };
+    insert(
+        connection,
+        "config",
+        &[("key", &setting), ("value", &json), ("updated_at", &now)],
+    );
+    add("tag", &[named, meta]);
+    add("folder", &[named, data, dated, &[("is_expanded", &false)]]);
+    add(
+        "file",
+        &[
+            meta,
+            data,
+            dated,
             &[
                 ("filename", &text),
-                ("meta", &json),
-                ("data", &json),
                 ("path", &"/app/backend/data/uploads/x"),
             ],
-        );
-        add("note", &[("title", &text), ("data", &json)]);
-        add("memory", &[("content", &text), ("type", &"context")]);
-        add(
-            "model",
+        ],
+    );
+    add("note", &[data, dated, &[("title", &text)]]);
+    add(
+        "memory",
+        &[dated, &[("content", &text), ("type", &"context")]],
+    );
+    add("model", &[named, meta, active, dated, &[("params", &json)]]);
+    add(
+        "function",
+        &[
+            named,
+            active,
+            dated,
+            &[("type", &"filter"), ("content", &text)],
+        ],
+    );
+    add(
+        "tool",
+        &[named, dated, &[("content", &text), ("specs", &json)]],
+    );
+    add(
+        "feedback",
+        &[data, dated, &[("version", &0), ("type", &"rating")]],
+    );
+    add(
+        "knowledge",
+        &[named, meta, dated, &[("description", &text)]],
+    );
+    add(
+        "group",
+        &[
+            named,
+            dated,
+            &[("description", &text), ("permissions", &json)],
+        ],
+    );
+    add("api_key", &[dated, &[("key", &key)]]);
+    add(
+        "prompt",
+        &[
+            named,
+            active,
+            dated,
+            &[("command", &command), ("content", &text)],
+        ],
+    );
+    add("channel", &[named, precise]);
+    add(
+        "message",
+        &[
+            precise,
             &[
-                ("name", &text),
-                ("params", &json),
-                ("meta", &json),
-                ("is_active", &true),
-            ],
-        );
-        add(
-            "function",
-            &[
-                ("name", &text),
-                ("type", &"filter"),
+                ("channel_id", &id),
                 ("content", &text),
-                ("is_active", &(n % 2 == 1)),
+                ("is_pinned", &false),
             ],
-        );
-        add(
-            "tool",
-            &[("name", &text), ("content", &text), ("specs", &json)],
-        );
-        add(
-            "feedback",
-            &[("version", &0), ("type", &"rating"), ("data", &json)],
-        );
-        add(
-            "knowledge",
-            &[("name", &text), ("description", &text), ("meta", &json)],
-        );
-        add(
-            "group",
-            &[
-                ("name", &text),
-                ("description", &text),
-                ("permissions", &json),
-            ],
-        );
-        add("api_key", &[("key", &format!("sk-{n}"))]);
-        let command = format!("/command-{n}");
-        add(
-            "prompt",
-            &[
-                ("command", &command),
-                ("name", &text),
-                ("content", &text),
-                ("is_active", &true),
-            ],
-        );
-        insert(
-            connection,
-            "channel",
-            &[row, &[("name", &text), ("created_at", &nanoseconds)]].concat(),
-        );
-        let message: &[(&str, &dyn ToSql)] = &[
-            ("channel_id", &id),
-            ("content", &text),
-            ("created_at", &nanoseconds),
-        ];
-        insert(
-            connection,
-            "message",
-            &[row, message, &[("is_pinned", &false)]].concat(),
-        );
-        insert(
-            connection,
-            "group_member",
-            &[row, &[("group_id", &id), ("created_at", &now)]].concat(),
-        );
-        add("knowledge_file", &[("knowledge_id", &id), ("file_id", &id)]);
-    }
+        ],
+    );
+    add(
+        "group_member",
+        &[&[("group_id", &id), ("created_at", &now)]],
+    );
+    add(
+        "knowledge_file",
+        &[dated, &[("knowledge_id", &id), ("file_id", &id)]],
+    );
 }
 
 /// Holds the database open for writing, as a running app does, until dropped.

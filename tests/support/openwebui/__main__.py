@@ -45,6 +45,7 @@ def main() -> int:
     picture = commands.add_parser("snapshot", help="everything that the API serves to each user")
     picture.add_argument("--url", required=True)
     picture.add_argument("--ledger", type=Path, required=True)
+    picture.add_argument("--people", type=int, metavar="N", help="to the first N of the ledger only")
     picture.add_argument("-o", "--output", type=Path, required=True)
     picture.set_defaults(run=_snapshot)
 
@@ -72,7 +73,7 @@ def main() -> int:
     checking = commands.add_parser("check", help="exit 1 unless the app serves the chats of a webui.db")
     checking.add_argument("--url", required=True)
     checking.add_argument("--ledger", type=Path, required=True)
-    checking.add_argument("--database", type=Path, required=True, help="the webui.db; its WAL is not read")
+    checking.add_argument("--database", type=Path, required=True, help="the webui.db, not in use")
     checking.set_defaults(run=_check)
 
     arguments = parser.parse_args()
@@ -110,7 +111,7 @@ def _fill(arguments: argparse.Namespace) -> int:
 
 def _snapshot(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
-    picture = snapshot.snapshot(arguments.url, Ledger.read(arguments.ledger))
+    picture = snapshot.snapshot(arguments.url, Ledger.read(arguments.ledger), arguments.people)
     arguments.output.write_text(json.dumps(picture, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
     statuses = Counter(answer["status"] for answers in picture.values() for answer in answers.values())
     print(json.dumps({"seconds": round(time.monotonic() - start, 1), "answers by status": statuses}))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .client import Client
@@ -48,9 +50,13 @@ def load(sql: Path, data_dir: Path) -> None:
 def differing_chats(url: str, ledger: Ledger, database: Path) -> Iterator[tuple[str, int, list[str]]]:
     """For each user who may have chats: email, number of chats in the file, and what the app serves otherwise.
 
-    `database` must not be in use; it is read as it lies there, without its write-ahead log.
+    `database` must not be in use. It is read from a copy, its write-ahead log included: to open it would change it.
     """
-    with closing(sqlite3.connect(f"{database.resolve().as_uri()}?immutable=1", uri=True)) as source:
+    with TemporaryDirectory() as folder:
+        for part in (database, database.with_name(f"{database.name}-wal")):
+            if part.exists():
+                shutil.copy(part, folder)
+        source = sqlite3.connect(Path(folder) / database.name)
         source.row_factory = sqlite3.Row
         anonymous = Client(url)
         for user in ledger.users:
@@ -60,6 +66,7 @@ def differing_chats(url: str, ledger: Ledger, database: Path) -> Iterator[tuple[
             rows = source.execute("SELECT * FROM chat WHERE user_id = ?", (user.id,)).fetchall()
             wrong = [row["id"] for row in rows if not _is_served(client, row)]
             yield user.email, len(rows), wrong
+        source.close()
 
 
 def _is_served(client: Client, row: sqlite3.Row) -> bool:

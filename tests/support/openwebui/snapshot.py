@@ -307,11 +307,11 @@ _NAMESPACES = ["ui", "auth", "rag", "test", "evaluation", "task"]
 _MOST_PAGES = 20
 
 
-def snapshot(url: str, ledger: Ledger) -> dict[str, Any]:
-    """{user: {request: {"status", and "body" or "sha256"}}}, with every key and unordered list sorted."""
+def snapshot(url: str, ledger: Ledger, people: int | None = None) -> dict[str, Any]:
+    """{user: {request: {"status", and "body" or "sha256"}}}, for the first `people` of the ledger or for all."""
     anonymous = Client(url)
     picture: dict[str, Any] = {"nobody": _ask_all(anonymous, [Route("/api/config"), Route(f"{_V1}/users/all")], ledger)}
-    for user in ledger.users:
+    for user in ledger.users[:people]:
         # A pending user is refused everything; the listings alone show that.
         routes = [route for route in ROUTES if user.role != "pending" or route.of is None]
         picture[user.email] = _sign_ins(anonymous, user) | _ask_all(
