@@ -5,7 +5,7 @@
 //!
 //! 1. [`settings`], [`dsn`], [`tls`], [`secret`]: the environment, checked;
 //! 2. [`target`], [`ledger`]: PostgreSQL, reached, locked, and its marker read;
-//! 3. [`source`], [`scratch`]: `webui.db`, opened without changing a byte;
+//! 3. [`source`], [`wal`], [`scratch`]: `webui.db`, opened without changing a byte;
 //! 4. [`app`]: Open WebUI's own Alembic makes the tables and upgrades a private copy;
 //! 5. [`catalogue`], [`plan`], [`findings`]: what goes where, and which rows cannot;
 //! 6. [`reader`], [`value`], [`json`], [`digest`], [`leftovers`]: rows out of SQLite, as PostgreSQL wants them;
@@ -44,3 +44,4 @@ pub mod target;
 pub mod tls;
 pub mod value;
 pub mod verify;
+pub mod wal;

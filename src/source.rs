@@ -28,6 +28,7 @@ use thiserror::Error;
 
 use crate::app::Migrations;
 use crate::scratch::{Scratch, ScratchError};
+use crate::wal;
 
 /// Up to this size a database is checked against its WAL: bytes that take about a second.
 const CHECKED_BELOW: u64 = 200_000_000;
@@ -403,14 +404,13 @@ impl Location {
         } else {
             "immutable=1"
         };
-        let foreign = watch.stamp.wal.as_ref().is_some_and(|(size, mtime_ns, _)| {
-            *size > 0
-                && (watch.stamp.size < CHECKED_BELOW
-                    || watch.stamp.mtime_ns > mtime_ns + RESTORED_AFTER_NS)
+        let has_wal = watch.stamp.wal.is_some();
+        let worth_checking = watch.stamp.wal.as_ref().is_some_and(|(_, mtime_ns, _)| {
+            watch.stamp.size < CHECKED_BELOW || watch.stamp.mtime_ns > mtime_ns + RESTORED_AFTER_NS
         });
         let source = self.connect(parameters, (self.clone(), watch), None)?;
-        if foreign {
-            source.check_pages()?;
+        if has_wal {
+            source.check_wal(worth_checking)?;
         }
         Ok(source)
     }
@@ -645,18 +645,30 @@ impl Source {
         copy.connect("mode=rw", self.original.clone(), Some(scratch))
     }
 
-    /// Whether the pages form whole trees. SQLite believes a WAL whoever wrote it, and the one of another
-    /// file leaves trees that do not fit together.
-    fn check_pages(&self) -> Result<(), SourceError> {
-        let verdict: String = self
+    /// Refuses a WAL that another database has left. SQLite believes it whoever wrote it; but it speaks of
+    /// another size, or leaves trees of pages that do not fit together.
+    fn check_wal(&self, pages_too: bool) -> Result<(), SourceError> {
+        let failed = self.location.sqlite();
+        let pages: u32 = self
             .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(self.location.sqlite())?;
-        if verdict == "ok" {
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .map_err(&failed)?;
+        let committed = wal::pages_after_last_commit(&self.location.beside("-wal"))
+            .map_err(self.location.unreadable())?;
+        // The header of a database with a WAL of its own says so (bytes 18 and 19).
+        let has_own = &self.original.1.stamp.header[36..40] == "0202";
+        let whole = committed.is_none_or(|committed| committed == pages && has_own)
+            && (!pages_too
+                || self
+                    .connection
+                    .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+                    .map_err(&failed)?
+                    == "ok");
+        if whole {
             return Ok(());
         }
         Err(self.location.not_usable(
-            "and the write-ahead log beside it do not belong together, or one of them is damaged",
+            "and the write-ahead log (-wal) beside it do not belong together, or one of them is damaged",
         ))
     }
 
