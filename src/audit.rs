@@ -2,6 +2,7 @@
 //! digest agrees is done; of any other, every row is looked up by its key.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
@@ -243,7 +244,8 @@ impl Audit {
             "kept aside"
         );
         for (name, table) in &self.tables {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "\n  {name:<width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
                 table.equal,
                 table.changed,
@@ -251,19 +253,21 @@ impl Audit {
                 table.extra,
                 table.renumbered,
                 table.kept_aside
-            ));
+            );
         }
         for (name, table) in self.tables.iter().filter(|(_, table)| table.missing > 0) {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "\n  missing in {name}: {}",
                 table.missing_keys.join("; ")
-            ));
+            );
         }
         for (name, table) in self.tables.iter().filter(|(_, table)| table.changed > 0) {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "\n  changed since in {name}: {}",
                 table.changed_keys.join("; ")
-            ));
+            );
         }
         text
     }

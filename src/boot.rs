@@ -10,7 +10,7 @@ use tokio_postgres::CancelToken;
 
 use crate::app::{App, AppError, AppTables, Database};
 use crate::catalogue::Catalogue;
-use crate::copy::{self, Begun, Taking};
+use crate::copy::{self, Begun, Copied, Taking};
 use crate::exec::EnvironmentChanges;
 use crate::failure::{Failure, chain};
 use crate::findings::Findings;
@@ -20,7 +20,7 @@ use crate::progress::{self, Reporter};
 use crate::report::Report;
 use crate::scratch::{Scratch, ScratchError};
 use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings};
-use crate::source::{self, Census, Found, Source, SourceError};
+use crate::source::{self, Census, Fingerprint, Found, Source, SourceError};
 use crate::target::{self, Locked, LockedTarget, Server, Target};
 use crate::tls::Connector;
 use crate::verify;
@@ -320,6 +320,26 @@ impl Move<'_> {
         let (copied, source) = begun.load(source, findings, reporter).await?;
         self.seconds.insert("load", since.elapsed().as_secs_f64());
 
+        self.prove_and_record(
+            copied,
+            source,
+            Origin {
+                fingerprint,
+                source_revision,
+                head,
+            },
+        )
+        .await
+    }
+
+    /// The proof, the marker, the commit.
+    async fn prove_and_record(
+        mut self,
+        copied: Copied,
+        source: Source,
+        origin: Origin,
+    ) -> Result<(), Failure> {
+        let reporter = &self.controls.reporter;
         let since = Instant::now();
         let verified = verify::verify(copied, self.settings.verify, reporter).await?;
         self.seconds.insert("verify", since.elapsed().as_secs_f64());
@@ -335,9 +355,9 @@ impl Move<'_> {
         let entry = Entry {
             target_schema: &self.server.schema,
             source_path: &self.settings.source_name(),
-            fingerprint: &fingerprint,
-            source_revision: source_revision.as_deref(),
-            target_revision: &head,
+            fingerprint: &origin.fingerprint,
+            source_revision: origin.source_revision.as_deref(),
+            target_revision: &origin.head,
             rows: signed(report.rows),
             bytes: signed(report.bytes),
             leftovers: signed(report.leftovers),
@@ -364,6 +384,13 @@ impl Move<'_> {
         copy::analyze(self.locked, &copied).await;
         Ok(())
     }
+}
+
+/// Where the data comes from and at which revision it arrives, for the marker.
+struct Origin {
+    fingerprint: Fingerprint,
+    source_revision: Option<String>,
+    head: String,
 }
 
 /// Brings a private copy of the source to `head`: the same upgrade that the app's next ordinary start

@@ -296,10 +296,8 @@ pub struct Suspension<'a> {
 impl Suspension<'_> {
     /// All drops as one script.
     pub fn drop_script(&self) -> String {
-        self.items
-            .iter()
-            .map(|item| format!("{};\n", item.drop))
-            .collect()
+        let drops: Vec<&str> = self.items.iter().map(|item| item.drop.as_str()).collect();
+        format!("{};\n", drops.join(";\n"))
     }
 
     /// The restoring statements, indexes before foreign keys, with the name of what each restores.
@@ -320,13 +318,11 @@ impl Column {
         let declared = column.declared.to_ascii_uppercase();
         let kind = match declared.split('(').next().unwrap_or_default().trim() {
             "BOOLEAN" => Kind::Bool,
-            "BIGINT" => Kind::Int8,
             "INTEGER" | "INT" => Kind::Int4,
             "JSON" => Kind::Json,
             "DATE" => Kind::Date,
-            // The app's only columns of this type that are left at its head are `config_old`'s; elsewhere
-            // old files hold epochs under it.
-            "DATETIME" => Kind::Int8,
+            // Old files hold epochs under DATETIME; the app's only real ones at its head are `config_old`'s.
+            "BIGINT" | "DATETIME" => Kind::Int8,
             _ => Kind::Text,
         };
         Self {
@@ -381,7 +377,7 @@ async fn constants(
             let Some(default) = default.as_ref().filter(|default| !default.contains('(')) else {
                 continue;
             };
-            let Some(send) = send_function(&column.value.kind) else {
+            let Some(send) = send_function(column.value.kind) else {
                 continue;
             };
             wanted.push((default.clone(), column.type_name.clone(), send));
@@ -409,7 +405,7 @@ async fn constants(
         .collect())
 }
 
-fn send_function(kind: &Kind) -> Option<&'static str> {
+fn send_function(kind: Kind) -> Option<&'static str> {
     Some(match kind {
         Kind::Bool => "boolsend",
         Kind::Int2 => "int2send",

@@ -145,10 +145,11 @@ impl Begun {
         if !tables.is_empty() {
             // An app that runs beside us and holds a table must become an error, not a wait without end.
             script.push_str("SET LOCAL lock_timeout = '60s';\n");
-            script.push_str(&format!(
-                "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;\n",
+            let _ = writeln!(
+                script,
+                "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;",
                 tables.join(", ")
-            ));
+            );
             script.push_str("SET LOCAL lock_timeout = 0;\n");
         }
         self.run("to lock the app's tables", &script).await?;
@@ -170,10 +171,11 @@ impl Begun {
         );
         if self.plan.loads("config") && used.is_empty() {
             // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
-            script.push_str(&format!(
-                "DELETE FROM {};\n",
+            let _ = writeln!(
+                script,
+                "DELETE FROM {};",
                 self.catalogue.qualified("config")
-            ));
+            );
         }
         script.push_str(&self.suspension().drop_script());
         self.run("to clear the way for the load", &script).await?;
@@ -447,7 +449,7 @@ async fn committed(
     transaction: &str,
     schema: &str,
 ) -> Result<bool, CopyError> {
-    const PATIENCE: Duration = Duration::from_secs(120);
+    const PATIENCE: Duration = Duration::from_mins(2);
     let begun = Instant::now();
     loop {
         let answer = async {

@@ -122,7 +122,6 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => EX_USAGE,
-            Self::Settings(_) => EX_CONFIG,
             Self::Target(error) => of_target(error),
             Self::Source(error) => of_source(error),
             Self::Scratch(_) => EX_CANTCREAT,
@@ -133,7 +132,7 @@ impl Failure {
             Self::Exec(ExecError::NotFound(_)) => NOT_FOUND,
             Self::Exec(ExecError::CannotRun { .. }) => CANNOT_RUN,
             Self::Conflict { .. } | Self::Leftovers { .. } | Self::Missing(_) => EX_DATAERR,
-            Self::NothingToCompare(_) | Self::NoTarget => EX_CONFIG,
+            Self::Settings(_) | Self::NothingToCompare(_) | Self::NoTarget => EX_CONFIG,
             Self::NotThisInstance(_) => EX_TEMPFAIL,
             Self::Interrupted { number, .. } => 128 + number,
         }
@@ -255,7 +254,6 @@ fn of_source(error: &SourceError) -> u8 {
         {
             EX_NOPERM
         }
-        SourceError::Unreadable { .. } => EX_IOERR,
         SourceError::Scratch(_) => EX_CANTCREAT,
         SourceError::NotUsable { .. }
         | SourceError::Disordered { .. }
@@ -267,7 +265,7 @@ fn of_source(error: &SourceError) -> u8 {
         {
             EX_CANTCREAT
         }
-        SourceError::Sqlite { .. } => EX_IOERR,
+        SourceError::Unreadable { .. } | SourceError::Sqlite { .. } => EX_IOERR,
     }
 }
 

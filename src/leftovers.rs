@@ -88,10 +88,10 @@ fn write_value(value: ValueRef<'_>, out: &mut Vec<u8>) {
         ValueRef::Null => out.extend_from_slice(b"null"),
         ValueRef::Integer(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
         ValueRef::Real(real) if real.is_finite() => {
-            out.extend_from_slice(serde_json::Value::from(real).to_string().as_bytes())
+            out.extend_from_slice(serde_json::Value::from(real).to_string().as_bytes());
         }
         ValueRef::Real(real) => {
-            out.extend_from_slice(format!("{{\"real\":\"{real}\"}}").as_bytes())
+            out.extend_from_slice(format!("{{\"real\":\"{real}\"}}").as_bytes());
         }
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => write_string(text, out),

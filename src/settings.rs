@@ -215,12 +215,26 @@ impl fmt::Display for SettingsError {
 pub fn read(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Start, SettingsError> {
-    let variables: HashMap<String, String> = variables
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
     let mut problems = Vec::new();
+    let mut texts = HashMap::new();
+    for (name, value) in variables {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) if !value.is_empty() => drop(texts.insert(name, value)),
+            // Taken for unset, it would start the app on the wrong database.
+            Err(_)
+                if name.starts_with("DATABASE_")
+                    || name.starts_with(PREFIX)
+                    || name == "DATA_DIR" =>
+            {
+                problems.push(format!("{name}: its value is not UTF-8"));
+            }
+            _ => {}
+        }
+    }
+    let variables = texts;
     let environment: Environment =
         envy::from_iter(variables.clone()).map_err(|error| SettingsError {
             problems: vec![error.to_string()],
@@ -238,15 +252,15 @@ pub fn read(
     let mut changes = EnvironmentChanges::default();
     let url = secret(
         "DATABASE_URL",
-        &environment.database_url,
-        &environment.database_url_file,
+        environment.database_url.as_ref(),
+        environment.database_url_file.as_ref(),
         &mut changes,
         &mut problems,
     );
     let password = secret(
         "DATABASE_PASSWORD",
-        &environment.database_password,
-        &environment.database_password_file,
+        environment.database_password.as_ref(),
+        environment.database_password_file.as_ref(),
         &mut changes,
         &mut problems,
     );
@@ -320,17 +334,7 @@ fn assemble(
         .map_or_else(|| Path::new(data_dir).join("webui.db"), PathBuf::from);
     let has_secret_key =
         environment.webui_secret_key.is_some() || environment.webui_jwt_secret_key.is_some();
-    let mut warnings = Vec::new();
-    if !has_secret_key {
-        warnings.push(
-            "WEBUI_SECRET_KEY is not set: the key that the app makes for itself is outside the data volume, so sign-ins and \
-             encrypted tokens are lost with the container. Set it to a long random value and keep it."
-                .to_owned(),
-        );
-    }
-    let log = log::parse_filter(environment.webui_init_log.as_deref().unwrap_or("info"))
-        .map_err(|_| problems.push("WEBUI_INIT_LOG: not a level (error, warn, info, debug, trace) or a list of target=level".to_owned()))
-        .ok();
+    let log = filter(environment.webui_init_log.as_deref(), problems);
     let wait = seconds(
         "WEBUI_INIT_WAIT_SECS",
         environment.webui_init_wait_secs.as_deref(),
@@ -384,47 +388,16 @@ fn assemble(
         problems,
     );
     let dsn = dsn?;
-    if !dsn.misreadings().is_empty() {
-        // The app would not understand what is understood here; it gets the same database in its own words.
-        warnings.push(format!(
-            "Open WebUI would misread the database's address ({}); it is started with an equivalent one",
-            dsn.misreadings().join(", ")
-        ));
-        changes.set.retain(|(name, _)| name != "DATABASE_URL");
-        changes
-            .set
-            .push(("DATABASE_URL".to_owned(), dsn.app_url().into()));
-        changes.remove.extend(DATABASE_PARTS.map(str::to_owned));
-    }
-    if !dsn.ignored().is_empty() {
-        warnings.push(format!(
-            "DATABASE_URL: parameters passed over here: {}",
-            dsn.ignored().join(", ")
-        ));
-    }
+    let warnings = warnings(&dsn, has_secret_key, &mut changes);
     Some(Settings {
         schema: environment.database_schema.clone(),
         source_is_the_apps_default: source == Path::new(data_dir).join("webui.db"),
         source,
-        app: AppSettings {
-            dir: environment
-                .webui_init_app_dir
-                .as_deref()
-                .unwrap_or("/app/backend")
-                .into(),
-            python: environment
-                .webui_init_python
-                .as_deref()
-                .unwrap_or("python3")
-                .into(),
-            schema_command: environment.webui_init_schema_command.clone(),
-            schema: environment.database_schema.clone(),
-            has_secret_key,
-        },
+        app: app_settings(environment, has_secret_key),
         scratch: environment
             .webui_init_scratch_dir
-            .as_ref()
-            .map(PathBuf::from),
+            .as_deref()
+            .map(Into::into),
         wait,
         lock_wait,
         on_conflict,
@@ -438,6 +411,54 @@ fn assemble(
         warnings,
         dsn,
     })
+}
+
+fn app_settings(environment: &Environment, has_secret_key: bool) -> AppSettings {
+    AppSettings {
+        dir: environment
+            .webui_init_app_dir
+            .as_deref()
+            .unwrap_or("/app/backend")
+            .into(),
+        python: environment
+            .webui_init_python
+            .as_deref()
+            .unwrap_or("python3")
+            .into(),
+        schema_command: environment.webui_init_schema_command.clone(),
+        schema: environment.database_schema.clone(),
+        has_secret_key,
+    }
+}
+
+/// What is worth a warning. An address that the app would misread is translated for it.
+fn warnings(dsn: &Dsn, has_secret_key: bool, changes: &mut EnvironmentChanges) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !has_secret_key {
+        warnings.push(
+            "WEBUI_SECRET_KEY is not set: the key that the app makes for itself is outside the data volume, so sign-ins and \
+             encrypted tokens are lost with the container. Set it to a long random value and keep it."
+                .to_owned(),
+        );
+    }
+    if !dsn.misreadings().is_empty() {
+        warnings.push(format!(
+            "Open WebUI would misread the database's address ({}); it is started with an equivalent one",
+            dsn.misreadings().join(", ")
+        ));
+        changes.set.retain(|(name, _)| name != "DATABASE_URL");
+        changes
+            .set
+            .push(("DATABASE_URL".to_owned(), dsn.app_url().into()));
+        changes.remove.extend(DATABASE_PARTS.map(str::to_owned));
+    }
+    if !dsn.ignored().is_empty() {
+        let ignored = dsn.ignored().join(", ");
+        warnings.push(format!(
+            "DATABASE_URL: parameters passed over here: {ignored}"
+        ));
+    }
+    warnings
 }
 
 /// The app lets these override `DATABASE_URL` when a type, a host, a port, a name and a credential are all there.
@@ -458,8 +479,8 @@ fn parts<'a>(environment: &'a Environment, password: Option<&'a Secret>) -> Opti
 /// A variable or the file that `NAME_FILE` names. The app gets the value and does not see `NAME_FILE`.
 fn secret(
     name: &str,
-    value: &Option<String>,
-    file: &Option<String>,
+    value: Option<&String>,
+    file: Option<&String>,
     changes: &mut EnvironmentChanges,
     problems: &mut Vec<String>,
 ) -> Option<Secret> {
@@ -532,6 +553,16 @@ fn choice<T: Copy>(
         },
         |(_, choice)| *choice,
     )
+}
+
+fn filter(value: Option<&str>, problems: &mut Vec<String>) -> Option<Targets> {
+    let filter = log::parse_filter(value.unwrap_or("info")).ok();
+    if filter.is_none() {
+        problems.push(
+            "WEBUI_INIT_LOG: not a level (error, warn, info, debug, trace) or a list of target=level".to_owned(),
+        );
+    }
+    filter
 }
 
 fn unknown_variables<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {

@@ -11,6 +11,7 @@
 //! | a hot `-journal` | a private copy | SQLite must roll back before it can read |
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
@@ -758,20 +759,25 @@ fn locked(path: &Path, start: i64, length: i64) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     let mut lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
+        l_type: narrow(libc::F_WRLCK),
+        l_whence: narrow(libc::SEEK_SET),
         l_start: start,
         l_len: length,
         l_pid: 0,
     };
     match fcntl(&file, FcntlArg::F_GETLK(&mut lock)) {
-        Ok(_) => Ok(lock.l_type != libc::F_UNLCK as libc::c_short),
+        Ok(_) => Ok(lock.l_type != narrow(libc::F_UNLCK)),
         // A file system without POSIX locks cannot tell; SQLite's own users of it could not lock either.
         Err(
             nix::errno::Errno::ENOLCK | nix::errno::Errno::ENOSYS | nix::errno::Errno::EOPNOTSUPP,
         ) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The system's constants are wider than the fields they are for.
+fn narrow(constant: libc::c_int) -> libc::c_short {
+    libc::c_short::try_from(constant).unwrap_or_default()
 }
 
 /// Size, modification time and the first `length` bytes in hexadecimal; none if there is no such file.
@@ -786,7 +792,11 @@ fn head(path: &Path, offset: u64, length: u64) -> io::Result<Option<(u64, i128, 
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
     let mtime = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     Ok(Some((metadata.len(), mtime, hex)))
 }
 
@@ -797,7 +807,10 @@ fn percent_encode(path: &Path) -> String {
         match byte {
             b'/' | b'.' | b'-' | b'_' => encoded.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
         }
     }
     encoded

@@ -156,15 +156,14 @@ fn foretell(
     migrations: &Migrations,
 ) -> Result<Report, SourceError> {
     let failed = |error| source.failed(error);
-    let catalogue = match catalogue {
-        Some(catalogue) => catalogue,
-        None => {
-            let known = source
-                .tables
-                .iter()
-                .filter(|table| migrations.may_know(&table.name));
-            Catalogue::foresee(source.connection(), known).map_err(failed)?
-        }
+    let catalogue = if let Some(catalogue) = catalogue {
+        catalogue
+    } else {
+        let known = source
+            .tables
+            .iter()
+            .filter(|table| migrations.may_know(&table.name));
+        Catalogue::foresee(source.connection(), known).map_err(failed)?
     };
     let mut plan = Plan::new(&source.tables, &catalogue);
     schema.clone_into(&mut plan.schema);

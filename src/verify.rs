@@ -47,7 +47,7 @@ pub async fn verify(
         else {
             continue;
         };
-        reporter.update(|progress| progress.table = table.name().to_owned());
+        reporter.update(|progress| table.name().clone_into(&mut progress.table));
         let sql = match how {
             Verify::Full => digest::query(&table.qualified, &table.columns()),
             Verify::Count => digest::count_query(&table.qualified),

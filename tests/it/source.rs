@@ -208,7 +208,7 @@ fn a_file_that_may_not_be_read_is_not_a_fresh_start() {
     let server = need!(Postgres::shared());
     let forbidden: [fn(&Source); 3] = [
         |source| {
-            fs::set_permissions(source.path(), Permissions::from_mode(0o000)).expect("our file")
+            fs::set_permissions(source.path(), Permissions::from_mode(0o000)).expect("our file");
         },
         |source| {
             fs::set_permissions(source.folder(), Permissions::from_mode(0o000))

@@ -77,7 +77,7 @@ impl Certificates {
         );
         if let Some(extension) = extension {
             fs::write(self.path(&format!("{name}.ext")), extension).expect("written");
-            sign.push_str(&format!(" -extfile {name}.ext"));
+            sign = format!("{sign} -extfile {name}.ext");
         }
         self.openssl(&sign);
     }
@@ -159,7 +159,10 @@ fn connect(server: &Postgres, query: &str) -> Outcome {
                 let encrypted = client.query_one(sql, &[]).await.expect("a session").get(0);
                 if encrypted { Encrypted } else { Plain }
             }
-            Err(error) if handshake_error(&error).is_some_and(|e| e.is_about_certificate()) => {
+            Err(error)
+                if handshake_error(&error)
+                    .is_some_and(webui_init::tls::HandshakeError::is_about_certificate) =>
+            {
                 Distrusted
             }
             Err(error) if error.code().is_some_and(|code| code.code() == "28000") => Refused,
