@@ -14,7 +14,8 @@ use crate::boot::{Controls, off_thread, upgrade_copy};
 use crate::catalogue::Catalogue;
 use crate::digest;
 use crate::failure::Failure;
-use crate::findings::Findings;
+use crate::findings::{Findings, Seed};
+use crate::leftovers::{self, Reason};
 use crate::plan::{Plan, TablePlan};
 use crate::reader::{self, Event, ReadError, Sink};
 use crate::settings::Settings;
@@ -102,11 +103,21 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     let client = target.client().await?;
     let catalogue = Catalogue::read(&client, &server.schema).await?;
     let plan = Plan::new(&source.tables, &catalogue);
+    let mut known: Vec<Seed> = Vec::new();
+    leftovers::read(&client, Some(&server.schema), |leftover| {
+        if let (Some(rowid), Reason::Rejected(reason)) =
+            (leftover.rowid, Reason::of_finding(&leftover.reason))
+        {
+            known.push((leftover.table, rowid, reason));
+        }
+    })
+    .await?;
+    known.retain(|(.., reason)| !reason.starts_with("repaired:") && !reason.starts_with("unknown"));
     let mut held = HashMap::new();
     for table in &plan.tables {
         held.insert(table.name().to_owned(), rows(&client, table).await?);
     }
-    audit.tables = off_thread(move || compare(&source, &plan, &catalogue, held)).await?;
+    audit.tables = off_thread(move || compare(&source, &plan, &catalogue, held, &known)).await?;
     if upgraded {
         audit
             .tables
@@ -148,8 +159,9 @@ fn compare(
     plan: &Plan,
     catalogue: &Catalogue,
     held: HashMap<String, HashMap<Hash, Hash>>,
+    known: &[Seed],
 ) -> Result<BTreeMap<String, TableAudit>, SourceError> {
-    let findings = Findings::search(source.connection(), plan, catalogue)
+    let findings = Findings::search(source.connection(), plan, catalogue, known)
         .map_err(|error| source.failed(error))?;
     let mut comparison = Comparison {
         held,

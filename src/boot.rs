@@ -10,10 +10,11 @@ use tokio_postgres::CancelToken;
 
 use crate::app::{App, AppError, AppTables, Database};
 use crate::catalogue::Catalogue;
-use crate::copy::{self, Begun, Copied, Taking};
+use crate::copy::{self, Begun, Copied, CopyError, Taking};
 use crate::exec::EnvironmentChanges;
 use crate::failure::{Failure, chain};
-use crate::findings::Findings;
+use crate::findings::{Findings, Seed};
+use crate::isolate::isolate;
 use crate::ledger::{self, Entry, Marker};
 use crate::plan::Plan;
 use crate::progress::{self, Reporter};
@@ -300,24 +301,7 @@ impl Move<'_> {
         drop(client);
         self.locked.target().hang_up();
         let plan = Plan::new(&source.tables, &catalogue);
-        reporter.stage("looking for rows that PostgreSQL must refuse");
-        let (source, catalogue, plan, findings) = off_thread(move || {
-            let findings = Findings::search(source.connection(), &plan, &catalogue)
-                .map_err(|error| source.failed(error))?;
-            Ok((source, catalogue, plan, findings))
-        })
-        .await?;
-
-        let taking = Taking {
-            app_tables: self.app_tables,
-            replace: self.settings.on_conflict == OnConflict::Replace,
-        };
-        let begun = Begun::new(self.locked, self.server, catalogue, plan, taking).await?;
-        self.controls.set_running(Some((
-            self.locked.target().connector(),
-            begun.cancel_token(),
-        )));
-        let (copied, source) = begun.load(source, findings, reporter).await?;
+        let (copied, source) = self.load(source, &catalogue, &plan).await?;
         self.seconds.insert("load", since.elapsed().as_secs_f64());
 
         self.prove_and_record(
@@ -330,6 +314,72 @@ impl Move<'_> {
             },
         )
         .await
+    }
+
+    /// Loads until PostgreSQL refuses nothing any more. Each round knows of more rows that stay behind, so it
+    /// ends.
+    async fn load(
+        &self,
+        mut source: Source,
+        catalogue: &Catalogue,
+        plan: &Plan,
+    ) -> Result<(Copied, Source), Failure> {
+        let reporter = &self.controls.reporter;
+        let mut seeds: Vec<Seed> = Vec::new();
+        loop {
+            reporter.stage("looking for rows that PostgreSQL must refuse");
+            let (catalogue_, plan_, seeds_) = (catalogue.clone(), plan.clone(), seeds.clone());
+            let findings;
+            (source, findings) = off_thread(move || {
+                let found = Findings::search(source.connection(), &plan_, &catalogue_, &seeds_);
+                let findings = found.map_err(|error| source.failed(error))?;
+                Ok((source, findings))
+            })
+            .await?;
+            let taking = Taking {
+                app_tables: self.app_tables,
+                replace: self.settings.on_conflict == OnConflict::Replace,
+            };
+            let (catalogue_, plan_) = (catalogue.clone(), plan.clone());
+            let begun = Begun::new(self.locked, self.server, catalogue_, plan_, taking).await?;
+            self.controls.set_running(Some((
+                self.locked.target().connector(),
+                begun.cancel_token(),
+            )));
+            let result;
+            (source, result) = begun.load(source, findings.clone(), reporter).await?;
+            let more = match result {
+                Ok(copied) => return Ok((copied, source)),
+                Err(CopyError::ParentsRefused(refused)) => refused,
+                Err(CopyError::RowsRefused {
+                    table,
+                    source: refusal,
+                }) => {
+                    let code = refusal
+                        .code()
+                        .map_or("", tokio_postgres::error::SqlState::code);
+                    tracing::info!(
+                        "PostgreSQL refuses rows of {table} (SQLSTATE {code}); looking for them one by one"
+                    );
+                    reporter.stage("looking for the rows that PostgreSQL refuses");
+                    self.locked.target().hang_up();
+                    let refused;
+                    (source, refused) =
+                        isolate(self.locked, catalogue, plan, source, findings, &table).await?;
+                    if refused.is_empty() {
+                        return Err(CopyError::RowsRefused {
+                            table,
+                            source: refusal,
+                        }
+                        .into());
+                    }
+                    refused
+                }
+                Err(error) => return Err(error.into()),
+            };
+            reporter.update(|progress| (progress.rows, progress.bytes) = (0, 0));
+            seeds.extend(more);
+        }
     }
 
     /// The proof, the marker, the commit.

@@ -279,6 +279,17 @@ impl Catalogue {
         Suspension { items }
     }
 
+    /// The foreign keys of one table.
+    pub fn foreign_keys_of<'a>(&'a self, table: &'a str) -> Suspension<'a> {
+        let keys = self
+            .suspendable
+            .iter()
+            .filter(|item| item.foreign_key && item.table == table);
+        Suspension {
+            items: keys.collect(),
+        }
+    }
+
     /// Every index and constraint as the catalogue describes it, for comparing before and after.
     pub fn fixtures(&self) -> Vec<&Suspended> {
         let mut all: Vec<_> = self.suspendable.iter().collect();
@@ -307,6 +318,11 @@ impl Suspension<'_> {
 }
 
 impl Suspended {
+    /// Whether it is a foreign key.
+    pub fn is_foreign_key(&self) -> bool {
+        self.foreign_key
+    }
+
     /// How it comes back.
     pub fn restore(&self) -> &str {
         &self.restore

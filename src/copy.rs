@@ -17,7 +17,7 @@ use tokio_postgres::{CancelToken, CopyInSink, Error as PgError};
 
 use crate::app::AppTables;
 use crate::catalogue::Catalogue;
-use crate::findings::Findings;
+use crate::findings::{Findings, Seed};
 use crate::ledger::{self, Entry, LedgerError};
 use crate::plan::Plan;
 use crate::progress::Reporter;
@@ -48,6 +48,17 @@ pub enum CopyError {
         /// Its answer.
         source: PgError,
     },
+    /// PostgreSQL refused rows of a table, or an index over them.
+    #[error("PostgreSQL refused rows of {table}")]
+    RowsRefused {
+        /// The table.
+        table: String,
+        /// Its answer.
+        source: PgError,
+    },
+    /// Rows without a place in the target were found on the way, and others refer to them.
+    #[error("rows that others refer to have no place in PostgreSQL")]
+    ParentsRefused(Vec<Seed>),
     /// Somebody used the target between the first look and now.
     #[error("PostgreSQL came into use while the move was being prepared: {0} hold rows")]
     CameIntoUse(String),
@@ -229,7 +240,8 @@ impl Begun {
         self.client.cancel_token()
     }
 
-    /// Loads every row, restores indexes and foreign keys, and sets the sequences.
+    /// Loads every row, restores indexes and foreign keys, and sets the sequences. The source comes back
+    /// either way.
     ///
     /// # Errors
     /// The source cannot be read or PostgreSQL refuses a row or an index.
@@ -238,7 +250,7 @@ impl Begun {
         source: Source,
         findings: Findings,
         reporter: &Reporter,
-    ) -> Result<(Copied, Source), CopyError> {
+    ) -> Result<(Source, Result<Copied, CopyError>), CopyError> {
         reporter.stage("loading");
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let plan = Arc::clone(&self.plan);
@@ -251,22 +263,44 @@ impl Begun {
         // without a receiver only knows that nobody listens.
         let sent = self.send(receiver, reporter).await;
         let (source, read) = reading.await.map_err(|_| CopyError::ReaderLost)?;
-        sent?;
+        let copied = match sent {
+            Ok(()) => self.complete(read, reporter).await,
+            Err(error) => Err(error),
+        };
+        Ok((source, copied))
+    }
+
+    async fn complete(
+        self,
+        read: Result<Vec<TableTally>, ReadError>,
+        reporter: &Reporter,
+    ) -> Result<Copied, CopyError> {
         let tallies = match read {
             Ok(tallies) => tallies,
             Err(ReadError::Source(error)) => return Err(error.into()),
             Err(ReadError::NoReceiver) => return Err(CopyError::ReaderLost),
         };
+        let is_parent = |table: &str| {
+            self.catalogue
+                .foreign_keys
+                .iter()
+                .any(|key| key.parent == table)
+        };
+        let refused: Vec<Seed> = tallies
+            .iter()
+            .filter(|tally| is_parent(&tally.table))
+            .flat_map(|tally| tally.refused.iter().cloned())
+            .collect();
+        if !refused.is_empty() {
+            return Err(CopyError::ParentsRefused(refused));
+        }
         reporter.stage("restoring indexes and foreign keys");
         self.restore(reporter).await?;
         self.set_sequences(&tallies).await?;
-        Ok((
-            Copied {
-                begun: self,
-                tallies,
-            },
-            source,
-        ))
+        Ok(Copied {
+            begun: self,
+            tallies,
+        })
     }
 
     async fn send(
@@ -282,7 +316,7 @@ impl Begun {
                         .client
                         .copy_in(statement.as_str())
                         .await
-                        .map_err(refused(&format!("the rows of {table}")))?;
+                        .map_err(|error| self.rows_refused(&table, error))?;
                     reporter.update(|progress| progress.table.clone_from(&table));
                     copy = Some((Box::pin(sink), table));
                 }
@@ -291,10 +325,9 @@ impl Begun {
                     if sink.send(chunk).await.is_err() {
                         // The sink only knows that it is closed; finishing it tells what the server said.
                         let error = sink.as_mut().finish().await.err();
-                        return Err(error.map_or(
-                            CopyError::ReaderLost,
-                            refused(&format!("the rows of {table}")),
-                        ));
+                        return Err(error.map_or(CopyError::ReaderLost, |error| {
+                            self.rows_refused(table, error)
+                        }));
                     }
                     reporter.update(|progress| {
                         progress.bytes += length;
@@ -306,7 +339,7 @@ impl Begun {
                         sink.as_mut()
                             .finish()
                             .await
-                            .map_err(refused(&format!("the rows of {table}")))?;
+                            .map_err(|error| self.rows_refused(&table, error))?;
                     }
                 }
                 (Event::Chunk(..), None) => return Err(CopyError::ReaderLost),
@@ -317,11 +350,28 @@ impl Begun {
         Ok(())
     }
 
+    /// Tells rows at fault, which can be found one by one, from everything else.
+    fn rows_refused(&self, table: &str, source: PgError) -> CopyError {
+        if self.plan.loads(table) && is_about_rows(&source) {
+            CopyError::RowsRefused {
+                table: table.to_owned(),
+                source,
+            }
+        } else {
+            refused(&format!("the rows of {table}"))(source)
+        }
+    }
+
     async fn restore(&self, reporter: &Reporter) -> Result<(), CopyError> {
         for item in self.suspension().restores() {
             reporter.update(|progress| progress.table.clone_from(&item.table));
-            self.run(&format!("{} on {}", item.name, item.table), item.restore())
-                .await?;
+            if let Err(error) = self.client.batch_execute(item.restore()).await {
+                return Err(if item.is_foreign_key() {
+                    refused(&format!("{} on {}", item.name, item.table))(error)
+                } else {
+                    self.rows_refused(&item.table, error)
+                });
+            }
         }
         let now = Catalogue::read(&self.client, &self.plan.schema).await?;
         let (before, after) = (self.catalogue.fixtures(), now.fixtures());
@@ -509,6 +559,13 @@ pub async fn analyze(locked: &LockedTarget, copied: &Copied) {
             crate::failure::chain(&error)
         );
     }
+}
+
+/// Data exceptions, violated constraints, and what is too large for an index.
+pub(crate) fn is_about_rows(error: &PgError) -> bool {
+    error
+        .code()
+        .is_some_and(|state| ["22", "23", "54"].contains(&&state.code()[..2]))
 }
 
 fn refused(step: &str) -> impl FnOnce(PgError) -> CopyError + use<> {

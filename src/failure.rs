@@ -278,6 +278,7 @@ fn of_copy(error: &CopyError) -> u8 {
             Class::Transient => EX_IOERR,
             class => of_class(class, EX_SOFTWARE),
         },
+        CopyError::RowsRefused { .. } | CopyError::ParentsRefused(_) => EX_DATAERR,
         CopyError::CameIntoUse(_) | CopyError::AlreadyMoved => EX_TEMPFAIL,
         CopyError::OutcomeUnknown(_) => EX_UNAVAILABLE,
         CopyError::Ledger(_) | CopyError::NotRestored(_) | CopyError::ReaderLost => EX_SOFTWARE,
@@ -351,6 +352,11 @@ fn advice_on_copy(error: &CopyError) -> String {
         }
         CopyError::CameIntoUse(_) => {
             "Something else writes to this database, perhaps an Open WebUI that was started without webui-init. Stop it and start again."
+                .to_owned()
+        }
+        CopyError::RowsRefused { .. } | CopyError::ParentsRefused(_) => {
+            "Look at PostgreSQL's words above, repair these rows in a copy of the old database, and point WEBUI_INIT_SQLITE_PATH to \
+             it."
                 .to_owned()
         }
         CopyError::AlreadyMoved => "Start again: the data is there.".to_owned(),

@@ -1,6 +1,6 @@
 //! Owns the search, before anything is loaded, for rows that the target must refuse: SQLite enforced no
 //! foreign key, PostgreSQL does. Set-based queries on the source, to a fixed point: the child of a row that
-//! stays behind is an orphan too.
+//! stays behind is an orphan too. Rows that PostgreSQL itself refused are told to it as seeds.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,6 +25,9 @@ pub struct TableFindings {
     pub nulled: HashMap<i64, Vec<(usize, String)>>,
 }
 
+/// A row that is known to stay behind: table, row id, reason.
+pub type Seed = (String, i64, String);
+
 impl Findings {
     /// Searches the source behind `connection`. Only temporary tables, in memory, are written.
     ///
@@ -34,12 +37,18 @@ impl Findings {
         connection: &Connection,
         plan: &Plan,
         catalogue: &Catalogue,
+        seeds: &[Seed],
     ) -> rusqlite::Result<Self> {
         connection.execute_batch(
             "DROP TABLE IF EXISTS temp.aside; DROP TABLE IF EXISTS temp.nulled;
              CREATE TEMP TABLE aside (tbl TEXT, rid INTEGER, reason TEXT, PRIMARY KEY (tbl, rid)) WITHOUT ROWID;
              CREATE TEMP TABLE nulled (tbl TEXT, rid INTEGER, col INTEGER, reason TEXT, PRIMARY KEY (tbl, rid, col)) WITHOUT ROWID;",
         )?;
+        let mut insert =
+            connection.prepare("INSERT OR IGNORE INTO temp.aside VALUES (?1, ?2, ?3)")?;
+        for seed in seeds {
+            insert.execute(params![seed.0, seed.1, seed.2])?;
+        }
         let searches: Vec<_> = catalogue
             .foreign_keys
             .iter()

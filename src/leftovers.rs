@@ -29,6 +29,8 @@ pub enum Reason {
     Orphan(String),
     /// A value cannot be stored and its column takes no NULL.
     Refused(Refusal),
+    /// PostgreSQL refused the row: `duplicate:` or `check:` and the constraint, or `refused:` and the SQLSTATE.
+    Rejected(String),
     /// The target has no such table.
     UnknownTable,
     /// The target's table has no such column; the row is in place.
@@ -40,8 +42,8 @@ impl Reason {
     pub fn of_finding(text: &str) -> Self {
         match text.split_once(':') {
             Some(("nulled", constraint)) => Self::Nulled(constraint.to_owned()),
-            Some((_, constraint)) => Self::Orphan(constraint.to_owned()),
-            None => Self::Orphan(text.to_owned()),
+            Some(("orphan", constraint)) => Self::Orphan(constraint.to_owned()),
+            _ => Self::Rejected(text.to_owned()),
         }
     }
 
@@ -61,6 +63,7 @@ impl fmt::Display for Reason {
             Self::Nulled(constraint) => write!(f, "nulled:{constraint}"),
             Self::Orphan(constraint) => write!(f, "orphan:{constraint}"),
             Self::Refused(refusal) => write!(f, "refused:{}", refusal.code()),
+            Self::Rejected(reason) => f.write_str(reason),
             Self::UnknownTable => f.write_str("unknown_table"),
             Self::UnknownColumn => f.write_str("unknown_column"),
         }
@@ -184,6 +187,12 @@ mod tests {
             Reason::of_finding("nulled:fk_a"),
             Reason::Nulled("fk_a".to_owned())
         );
-        assert_eq!(Reason::of_finding("orphan:fk_b").to_string(), "orphan:fk_b");
+        for reason in [
+            "orphan:fk_b",
+            "duplicate:uq_user_email_lower",
+            "refused:54000",
+        ] {
+            assert_eq!(Reason::of_finding(reason).to_string(), reason);
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! 4. [`app`]: Open WebUI's own Alembic makes the tables and upgrades a private copy;
 //! 5. [`catalogue`], [`plan`], [`findings`]: what goes where, and which rows cannot;
 //! 6. [`reader`], [`value`], [`json`], [`digest`], [`leftovers`]: rows out of SQLite, as PostgreSQL wants them;
-//! 7. [`copy`]: into PostgreSQL, in one transaction;
+//! 7. [`copy`], [`isolate`]: into PostgreSQL, in one transaction, without the rows that it refuses;
 //! 8. [`verify`]: the proof, without which nothing is recorded;
 //! 9. [`report`], [`progress`], [`log`], [`failure`]: what people are told;
 //! 10. [`survey`], [`audit`]: the same, asked beforehand and afterwards;
@@ -26,6 +26,7 @@ pub mod dsn;
 pub mod exec;
 pub mod failure;
 pub mod findings;
+pub mod isolate;
 pub mod json;
 pub mod ledger;
 pub mod leftovers;

@@ -11,7 +11,7 @@ use rusqlite::{Row, Statement};
 use tokio::sync::mpsc::Sender;
 
 use crate::digest::{Digest, RowHash};
-use crate::findings::{Findings, TableFindings};
+use crate::findings::{Findings, Seed, TableFindings};
 use crate::leftovers::{self, Reason};
 use crate::plan::{Plan, TablePlan};
 use crate::source::{self, Source, SourceError, quote};
@@ -22,8 +22,11 @@ const CHUNK: usize = 256 * 1024;
 /// How many keys of each kind of leftover the report names.
 const NAMED_KEYS: usize = 3;
 
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-const TRAILER: &[u8] = &[0xff, 0xff];
+/// How a binary COPY begins.
+pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// How it ends.
+pub const TRAILER: &[u8] = &[0xff, 0xff];
+const LEFTOVER: &str = "webui_init.leftover";
 const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
 
 /// What the reader hands over.
@@ -101,6 +104,8 @@ pub struct TableTally {
     pub bytes: u64,
     /// Originals kept aside, by reason.
     pub leftovers: BTreeMap<Reason, Kept>,
+    /// Rows that were found only now to have no place in the target.
+    pub refused: Vec<Seed>,
 }
 
 /// How many originals were kept, and the first few keys.
@@ -137,6 +142,46 @@ pub fn read(
         tallies.extend(read_unknown(source, plan, table, sink)?);
     }
     Ok(tallies)
+}
+
+/// Reads one table and hands over every row that would be sent, each as its row id and its bytes.
+///
+/// # Errors
+/// The source cannot be read, or nobody takes the rows.
+pub fn read_singly(
+    source: &Source,
+    plan: &Plan,
+    findings: &Findings,
+    table: &TablePlan,
+    mut take: impl FnMut(i64, Bytes) -> bool,
+) -> Result<(), ReadError> {
+    let nothing = TableFindings::default();
+    let findings = findings.of(table.name()).unwrap_or(&nothing);
+    let reader = TableReader {
+        source,
+        plan,
+        table,
+        findings,
+    };
+    let mut stream = Stream::new(String::new(), table.name());
+    let (mut digest, mut offences) = (Digest::default(), Vec::new());
+    reader.each_row(|rowid, row| {
+        reader.row(
+            rowid,
+            row,
+            &mut stream,
+            &mut digest,
+            &mut offences,
+            &mut Nowhere,
+        );
+        offences.clear();
+        let bytes = std::mem::take(&mut stream.buffer);
+        if bytes.is_empty() || take(rowid, Bytes::from(bytes)) {
+            Ok(())
+        } else {
+            Err(ReadError::NoReceiver)
+        }
+    })
 }
 
 /// One original that must be kept aside.
@@ -179,7 +224,19 @@ impl TableReader<'_> {
         stream.finish(sink)?;
         tally.bytes = stream.sent;
 
-        let mut aside = Stream::new(LEFTOVER_COPY.to_owned(), self.table.name());
+        tally.refused = offences
+            .iter()
+            .filter(|offence| matches!(offence.reason, Reason::Refused(_)))
+            .map(|offence| {
+                (
+                    tally.table.clone(),
+                    offence.rowid,
+                    offence.reason.to_string(),
+                )
+            })
+            .collect();
+
+        let mut aside = Stream::new(LEFTOVER_COPY.to_owned(), LEFTOVER);
         self.keep_offenders(&offences, &mut aside, &mut tally, sink)?;
         self.keep_unknown_columns(&mut aside, &mut tally, sink)?;
         aside.finish(sink)?;
@@ -485,7 +542,7 @@ fn read_unknown(
     );
     let mut statement = source.connection().prepare(&sql).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
-    let mut stream = Stream::new(LEFTOVER_COPY.to_owned(), &table.name);
+    let mut stream = Stream::new(LEFTOVER_COPY.to_owned(), LEFTOVER);
     let mut kept = Kept::default();
     let keys: Vec<usize> = (0..table.columns.len())
         .filter(|at| table.columns[*at].key)

@@ -167,7 +167,7 @@ fn foretell(
     };
     let mut plan = Plan::new(&source.tables, &catalogue);
     schema.clone_into(&mut plan.schema);
-    let findings = Findings::search(source.connection(), &plan, &catalogue).map_err(failed)?;
+    let findings = Findings::search(source.connection(), &plan, &catalogue, &[]).map_err(failed)?;
     match reader::read(source, &plan, &findings, &mut Nowhere) {
         Ok(tallies) => Ok(Report::new(&tallies, std::collections::BTreeMap::new())),
         Err(ReadError::Source(error)) => Err(error),

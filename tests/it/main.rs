@@ -6,6 +6,7 @@ mod support;
 mod cli;
 mod end_to_end;
 mod exactly_once;
+mod fidelity;
 mod oracle;
 mod revisions;
 mod secrets;
