@@ -4,6 +4,7 @@
 use std::error::Error as StdError;
 
 use thiserror::Error;
+use tokio_postgres::Error as PgError;
 
 use crate::app::AppError;
 use crate::copy::CopyError;
@@ -205,18 +206,34 @@ impl Failure {
     }
 }
 
-/// An error and its causes on one line.
-pub fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
+/// An error and its causes on one line. Of PostgreSQL's errors the message and the hint, not the detail: that
+/// quotes values.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
     while let Some(cause) = next {
-        let said = cause.to_string();
+        next = cause.source();
+        let said = match cause
+            .downcast_ref::<PgError>()
+            .and_then(PgError::as_db_error)
+        {
+            Some(db) => {
+                next = None;
+                let hint = db
+                    .hint()
+                    .map(|hint| format!(" ({hint})"))
+                    .unwrap_or_default();
+                format!("{}{hint}, SQLSTATE {}", db.message(), db.code().code())
+            }
+            None => cause.to_string(),
+        };
         // Drivers like to repeat their cause in their own message.
         if !text.contains(&said) {
-            text.push_str(": ");
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
             text.push_str(&said);
         }
-        next = cause.source();
     }
     text
 }
