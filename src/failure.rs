@@ -186,7 +186,7 @@ impl Failure {
         }
     }
 
-    /// Whether anything at all may have been written to the target.
+    /// What was left as it was.
     pub fn untouched(&self) -> &'static str {
         match self {
             Self::Usage(_)
@@ -199,9 +199,11 @@ impl Failure {
             Self::Copy(CopyError::OutcomeUnknown(_)) => {
                 "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
             }
-            _ => {
+            Self::App(_) | Self::Copy(_) | Self::Verify(_) | Self::Leftovers { .. } => {
                 "The old database is untouched, PostgreSQL holds nothing of the move, and Open WebUI was not started."
             }
+            // Before that nothing is known of PostgreSQL: the move may have been done long ago.
+            _ => "Nothing was changed on either side, and Open WebUI was not started.",
         }
     }
 }
