@@ -152,10 +152,7 @@ async fn under_the_lock(
     let location = match source::locate(&settings.source)? {
         Found::File(location) => location,
         Found::Absent => {
-            tracing::info!(
-                "no {} and no marker: a fresh start, Open WebUI makes its own tables",
-                settings.source_name()
-            );
+            tracing::info!("nothing to move: there is no {}", settings.source_name());
             return Ok(Decision::StartOnPostgres);
         }
     };
@@ -171,10 +168,7 @@ async fn under_the_lock(
         .await?
     };
     if census.users == 0 {
-        tracing::info!(
-            "{} has no users: a fresh start, Open WebUI makes its own tables",
-            source.name()
-        );
+        tracing::info!("nothing to move: {} has no users", source.name());
         return Ok(Decision::StartOnPostgres);
     }
     let migrations = App::new(&settings.app, None).migrations();

@@ -30,8 +30,12 @@ def docker(*words, check=True, timeout=300, stdin=None):
 
 
 def build(tag, context, *words):
-    """Builds an image; several minutes when the engine has no layers of it yet."""
+    """Builds an image; several minutes when the engine has no layers of it yet. The image that had the name
+    before is removed, but what the two share."""
+    before = docker("images", "--quiet", "--no-trunc", tag).stdout.split()
     docker("build", "--tag", tag, *words, context, timeout=3000)
+    if before and before != docker("images", "--quiet", "--no-trunc", tag).stdout.split():
+        docker("rmi", *before, check=False)
 
 
 def image(tag):

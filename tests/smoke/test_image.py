@@ -6,7 +6,7 @@ import engine
 from engine import Container, Postgres, docker
 from openwebui import OpenWebUI
 
-BINARY_LIMIT = 8 * 1024 * 1024
+BINARY_LIMIT = 9 * 1024 * 1024
 
 
 def test_only_the_binary_is_added():
@@ -37,7 +37,7 @@ def test_other_commands_are_run_as_they_are():
     assert status == 127 and stdout == "" and "no-such-command" in stderr
 
 
-def test_sqlite_is_left_alone(open_webui, app_stop_seconds):
+def test_sqlite_is_left_alone(open_webui):
     volume = engine.volume()
     container = open_webui(volume=volume)
     # The image's health check, asked before and after there is an answer.
@@ -51,8 +51,7 @@ def test_sqlite_is_left_alone(open_webui, app_stop_seconds):
     content = app.content()
     assert "webui-init" not in container.logs().lower().replace("_", "-")
     assert_app_alone(container)
-    assert container.stop() < app_stop_seconds + 2
-    assert container.state["ExitCode"] == 0
+    assert_app_stops(container)
 
     assert OpenWebUI(container.start()).wait().sign_in().content() == content
 
@@ -65,21 +64,21 @@ def test_arguments_and_another_port_reach_the_server(open_webui):
     assert container.pid1()[-2:] == ["--log-level", "warning"]
 
 
-def test_no_shell(network, postgres, tmp_path):
+def test_no_shell(network, postgres, old_volume, tmp_path):
     """An image with nothing but webui-init and a static program: names resolve and PostgreSQL answers."""
     (tmp_path / "app.c").write_text(
         '#include <stdio.h>\n#include <unistd.h>\n'
         'int main(int argc, char **argv) { printf("app %d %s\\n", getpid(), argv[argc - 1]); return 3; }\n')
     (tmp_path / "Dockerfile").write_text(
-        f"FROM {engine.BUILDER} AS app\nCOPY app.c /\nRUN gcc -static -o /app /app.c && mkdir /out && mv /app /out/\n"
+        f"FROM {engine.BUILDER} AS app\nCOPY app.c /\nRUN mkdir /out && gcc -static -o /out/server /app.c\n"
         f"FROM {engine.IMAGE} AS ours\n"
         "FROM scratch\nCOPY --from=app /out/ /\nCOPY --from=ours /usr/local/bin/webui-init /usr/local/bin/\n"
-        'ENTRYPOINT ["webui-init", "boot", "--"]\nCMD ["/app", "works"]\n')
-    tag = f"{engine.IMAGE}-scratch"
+        'ENTRYPOINT ["webui-init", "boot", "--"]\nCMD ["/server", "works"]\n')
+    tag = "webui-init-smoke/scratch"
     engine.build(tag, tmp_path)
 
-    def run(**variables):
-        words = ["run", "--rm", "--network", network]
+    def run(*options, **variables):
+        words = ["run", "--rm", "--network", network, *options]
         for name, value in variables.items():
             words += ["--env", f"{name}={value}"]
         return docker(*words, tag, check=False)
@@ -92,6 +91,12 @@ def test_no_shell(network, postgres, tmp_path):
     unknown = run(DATABASE_URL="postgresql://openwebui:x@no-such-host/openwebui", WEBUI_INIT_WAIT_SECS="2")
     assert (unknown.returncode, unknown.stdout) == (69, ""), unknown.stderr
     assert "no-such-host" in unknown.stderr
+    # With data to move, Open WebUI's own Python would be needed: nothing is started without it.
+    before = engine.database_files(old_volume)
+    unable = run("--volume", f"{old_volume}:/app/backend/data", DATABASE_URL=Postgres.url())
+    assert (unable.returncode, unable.stdout) == (76, ""), unable.stderr
+    assert "python3" in unable.stderr
+    assert engine.database_files(old_volume) == before and postgres.moves() == 0
 
 
 def assert_app_alone(container):
@@ -103,6 +108,13 @@ def assert_app_alone(container):
     assert int(status["SigBlk"], 16) == 0
     term, interrupt = 1 << 14, 1 << 1
     assert int(status["SigIgn"], 16) & (term | interrupt) == 0
+
+
+def assert_app_stops(container):
+    """The app hears SIGTERM and ends by itself. Open WebUI 0.12.4 takes two to six seconds for that, alone in
+    upstream's image too; an ignored signal would mean 30 seconds and 137."""
+    assert container.stop() < 10
+    assert container.state["ExitCode"] == 0
 
 
 def test_labels_name_the_base():
