@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -204,7 +205,7 @@ impl<'a> App<'a> {
 pub struct Migrations {
     revisions: BTreeSet<String>,
     replaced: BTreeSet<String>,
-    words: BTreeSet<String>,
+    tables: BTreeSet<String>,
 }
 
 impl Migrations {
@@ -215,13 +216,11 @@ impl Migrations {
             migrations
                 .replaced
                 .extend(assigned(&script, "down_revision"));
-            let quoted = script.split(['"', '\'']).filter(|word| {
-                (1..64).contains(&word.len())
-                    && word
-                        .bytes()
-                        .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
-            });
-            migrations.words.extend(quoted.map(str::to_owned));
+            for call in ["create_table(", "rename_table("] {
+                migrations
+                    .tables
+                    .extend(script.split(call).skip(1).flat_map(quoted_arguments));
+            }
         }
         migrations
     }
@@ -232,15 +231,33 @@ impl Migrations {
         heads.next().filter(|_| heads.next().is_none()).cloned()
     }
 
-    /// Whether a script names this table, in quotes; also where there are no scripts to ask.
+    /// Whether a script makes or renames to this table; also where there are no scripts to ask.
     pub fn may_know(&self, table: &str) -> bool {
-        self.words.is_empty() || self.words.contains(table)
+        self.tables.is_empty() || self.tables.contains(table)
     }
 
     /// Whether the image knows this revision; unknown where there are no scripts to ask.
     pub fn know(&self, revision: &str) -> Option<bool> {
         (!self.revisions.is_empty()).then(|| self.revisions.contains(revision))
     }
+}
+
+/// The quoted words with which the arguments of a call begin: the table's name, or its old and new ones.
+fn quoted_arguments(arguments: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for argument in arguments.split(',').take(2) {
+        let argument = argument.trim();
+        let name = argument
+            .strip_prefix(['"', '\''])
+            .map(|rest| rest.trim_end_matches([')', '\n', ' ', '"', '\'']));
+        match name {
+            Some(name) if !name.is_empty() && !name.contains(['"', '\'', '(', '\n']) => {
+                names.push(name.to_owned());
+            }
+            _ => break,
+        }
+    }
+    names
 }
 
 /// The text that a script assigns to a variable at its top level, with or without a type annotation.
@@ -253,8 +270,8 @@ fn assigned(script: &str, variable: &str) -> Option<String> {
     })
 }
 
-/// Which tables are Open WebUI's: those of the source, and those that the image's migration scripts name
-/// in quotes. Another application's tables in the same schema are neither.
+/// Which tables are Open WebUI's: those of the source, and those that the image's migration scripts make or
+/// rename. Another application's tables in the same schema are neither.
 #[derive(Debug, Default)]
 pub struct AppTables(BTreeSet<String>);
 
@@ -264,7 +281,7 @@ impl AppTables {
         Self(
             source
                 .map(str::to_owned)
-                .chain(migrations.words.iter().cloned())
+                .chain(migrations.tables.iter().cloned())
                 .collect(),
         )
     }
@@ -294,8 +311,15 @@ impl Running {
                 tail.push(line);
             }
         };
-        let (status, (), ()) = tokio::join!(self.0.wait(), output, log);
-        status
+        let mut reading = std::pin::pin!(async { tokio::join!(output, log) });
+        tokio::select! {
+            status = self.0.wait() => {
+                // What it said last is on its way; but a grandchild that keeps the pipe open must not hold us up.
+                let _ = tokio::time::timeout(Duration::from_secs(1), reading).await;
+                status
+            }
+            _ = &mut reading => self.0.wait().await,
+        }
     }
 }
 
@@ -352,7 +376,7 @@ mod tests {
             [
                 "revision: str = \"abc123\"\ndown_revision: Union[str, None] = None\nop.create_table(\n    \"chat\","
                     .to_owned(),
-                "revision = 'def456'\ndown_revision = 'abc123'\nop.add_column('user_group', x)".to_owned(),
+                "revision = 'def456'\ndown_revision = 'abc123'\nop.rename_table('group_old', 'user_group')\nop.add_column('notes', sa.Column('data'))".to_owned(),
             ]
             .into_iter(),
         );
@@ -365,7 +389,7 @@ mod tests {
                 .iter()
                 .all(|table| tables.include(table))
         );
-        assert!(!tables.include("notes"));
+        assert!(!tables.include("notes") && !tables.include("data"));
         assert_eq!(Migrations::default().know("abc123"), None);
     }
 }

@@ -181,7 +181,8 @@ async fn under_the_lock(
     drop(client);
     if !used.is_empty() {
         match settings.on_conflict {
-            OnConflict::Keep => {
+            // An app without users is anybody's; so it is not started beside a source that has some.
+            OnConflict::Keep if used.iter().any(|table| table == "user") => {
                 tracing::warn!(
                     "PostgreSQL is already in use ({} hold rows), so nothing is moved and {} with its {} users is left as it is. \
                      WEBUI_INIT_ON_CONFLICT=replace would move it in.",
@@ -191,7 +192,7 @@ async fn under_the_lock(
                 );
                 return Ok(Decision::StartOnPostgres);
             }
-            OnConflict::Fail => {
+            OnConflict::Keep | OnConflict::Fail => {
                 return Err(Failure::Conflict {
                     tables: used.join(", "),
                     source_path: source.name().to_owned(),
@@ -275,6 +276,7 @@ impl Move<'_> {
         self.seconds.insert("schema", since.elapsed().as_secs_f64());
 
         let fingerprint = original.fingerprint()?;
+        let users = original.census()?.users;
         let source_revision = original.revision.clone();
         let source = if source_revision.as_deref() == Some(head.as_str()) {
             original
@@ -283,6 +285,12 @@ impl Move<'_> {
             let copy = upgrade_copy(self.settings, self.controls, original, &head).await?;
             self.seconds
                 .insert("upgrade", since.elapsed().as_secs_f64());
+            self.check_users(
+                users,
+                copy.census()?.users,
+                users,
+                "Open WebUI's upgrade of the copy",
+            )?;
             copy
         };
 
@@ -296,6 +304,9 @@ impl Move<'_> {
         self.locked.target().hang_up();
         let plan = Plan::new(&source.tables, &catalogue);
         let (copied, source) = self.load(source, &catalogue, &plan).await?;
+        let moved = copied.tallies.iter().find(|tally| tally.table == "user");
+        let left = signed(moved.map_or(0, |tally| tally.digest.rows));
+        self.check_users(users, left, 1, "the load")?;
         self.seconds.insert("load", since.elapsed().as_secs_f64());
 
         self.prove_and_record(
@@ -308,6 +319,26 @@ impl Move<'_> {
             },
         )
         .await
+    }
+
+    /// Refuses to go on with fewer users than `least`: an app without users is anybody's.
+    fn check_users(
+        &self,
+        had: i64,
+        left: i64,
+        least: i64,
+        step: &'static str,
+    ) -> Result<(), Failure> {
+        if left >= least {
+            return Ok(());
+        }
+        let source_path = self.settings.source_name();
+        Err(Failure::UsersLost {
+            source_path,
+            had,
+            left,
+            step,
+        })
     }
 
     /// Loads until PostgreSQL refuses nothing any more. Each round knows of more rows that stay behind, so it
@@ -568,6 +599,14 @@ async fn wait_for_another(settings: &Settings) -> Result<Start, Failure> {
 
 /// `WEBUI_INIT_ON_FAILURE=sqlite`: only where it is certain that nothing was moved and nobody else moves.
 async fn fall_back(failure: Failure, locked: LockedTarget) -> Result<Start, Failure> {
+    let nothing_certain = matches!(
+        failure,
+        // The commit may still happen; and without a sound old database there is nothing to fall back on.
+        Failure::Copy(CopyError::OutcomeUnknown(_)) | Failure::Source(_)
+    );
+    if nothing_certain {
+        return Err(failure);
+    }
     match locked.still_without_marker().await {
         Ok(true) => {
             tracing::error!(

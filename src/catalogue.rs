@@ -572,5 +572,5 @@ SELECT c.relname::text, i.relname::text, 'i', pg_get_indexdef(x.indexrelid)
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relkind = 'r' AND NOT x.indisprimary AND NOT i.relispartition
    AND NOT x.indisreplident AND NOT x.indisclustered
-   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid)
  ORDER BY 1, 3, 2";

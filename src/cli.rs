@@ -3,13 +3,14 @@
 
 use std::ffi::OsString;
 use std::future::Future;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::audit;
 use crate::boot::{self, Controls};
 use crate::exec::{self, EnvironmentChanges};
-use crate::failure::{Failure, chain};
+use crate::failure::{EX_SOFTWARE, Failure, chain};
 use crate::leftovers;
 use crate::log;
 use crate::secret::Redactor;
@@ -50,13 +51,25 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // A bug is told by its place alone: a message may quote values.
+    std::panic::set_hook(Box::new(|panic| {
+        install_default_log();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(
+            "a bug in webui-init at {place}; please report it (exit code {EX_SOFTWARE})"
+        );
+        std::process::exit(i32::from(EX_SOFTWARE));
+    }));
     match parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => {
-            print!("{HELP}");
+            out(HELP);
             ExitCode::SUCCESS
         }
         Ok(Command::Version) => {
-            println!("webui-init {}", env!("CARGO_PKG_VERSION"));
+            out(concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
         Ok(command) => match run(command) {
@@ -164,9 +177,14 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Writes to stdout. Whoever closed it wants no more, which is no failure.
+fn out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 fn tell(json: bool, value: &impl serde::Serialize, text: impl FnOnce() -> String) {
     match serde_json::to_string(value) {
-        Ok(value) if json => println!("{value}"),
+        Ok(value) if json => out(&format!("{value}\n")),
         _ => tracing::info!("{}", text()),
     }
 }
@@ -180,7 +198,10 @@ async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failure> 
     leftovers::read(&client, settings.schema.as_deref(), |leftover| {
         count += 1;
         match serde_json::to_string(&leftover) {
-            Ok(line) if json => println!("{}{line}", std::mem::replace(&mut separator, ",")),
+            Ok(line) if json => out(&format!(
+                "{}{line}\n",
+                std::mem::replace(&mut separator, ",")
+            )),
             _ => {
                 let rowid = leftover.rowid.map_or_else(
                     || "without row id".to_owned(),
@@ -192,7 +213,7 @@ async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failure> 
     })
     .await?;
     if json {
-        println!("{}]", if count == 0 { "[" } else { "" });
+        out(if count == 0 { "[]\n" } else { "]\n" });
     } else {
         tracing::info!(
             "{count} originals are kept in webui_init.leftover; --json shows them whole"

@@ -95,6 +95,18 @@ pub enum Failure {
         "there is data to move, ENABLE_DB_MIGRATIONS=false leaves that to another instance, and none has done it within {0} s"
     )]
     NotThisInstance(u64),
+    /// What would be committed has lost people.
+    #[error("{source_path} has {had} users, but {left} would be left after {step}")]
+    UsersLost {
+        /// The source.
+        source_path: String,
+        /// Users in it.
+        had: i64,
+        /// Users that would be left.
+        left: i64,
+        /// Where they were lost.
+        step: &'static str,
+    },
     /// `WEBUI_INIT_LEFTOVERS=fail`.
     #[error(
         "{count} rows or values cannot be stored as they are, and WEBUI_INIT_LEFTOVERS=fail\n{summary}"
@@ -132,7 +144,10 @@ impl Failure {
             Self::Verify(VerifyError::Differs { .. }) | Self::Runtime(_) => EX_SOFTWARE,
             Self::Exec(ExecError::NotFound(_)) => NOT_FOUND,
             Self::Exec(ExecError::CannotRun { .. }) => CANNOT_RUN,
-            Self::Conflict { .. } | Self::Leftovers { .. } | Self::Missing(_) => EX_DATAERR,
+            Self::Conflict { .. }
+            | Self::Leftovers { .. }
+            | Self::Missing(_)
+            | Self::UsersLost { .. } => EX_DATAERR,
             Self::Settings(_) | Self::NothingToCompare(_) | Self::NoTarget => EX_CONFIG,
             Self::NotThisInstance(_) => EX_TEMPFAIL,
             Self::Interrupted { number, .. } => 128 + number,
@@ -176,6 +191,9 @@ impl Failure {
             Self::NotThisInstance(_) => "Start one instance, and only one, with ENABLE_DB_MIGRATIONS=true (the default) and the data \
                  volume mounted; the others follow by themselves."
                 .to_owned(),
+            Self::UsersLost { .. } => "Whoever opens an empty Open WebUI first becomes its admin, so it is not started. Look at the lines \
+                 above for what the users were refused for, or at the tables that Open WebUI's schema step made."
+                .to_owned(),
             Self::Leftovers { .. } => {
                 "Repair these rows in the old database, or accept them with WEBUI_INIT_LEFTOVERS=keep: their originals are then kept \
                  in webui_init.leftover."
@@ -191,7 +209,6 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Settings(_)
-            | Self::Exec(_)
             | Self::Runtime(_)
             | Self::NoTarget
             | Self::NothingToCompare(_)
@@ -199,7 +216,18 @@ impl Failure {
             Self::Copy(CopyError::OutcomeUnknown(_)) => {
                 "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
             }
-            Self::App(_) | Self::Copy(_) | Self::Verify(_) | Self::Leftovers { .. } => {
+            Self::Exec(_) => "The databases are in order; only the command could not be started.",
+            Self::Interrupted { .. } => {
+                "The old database is untouched. PostgreSQL rolls back, unless it was told to commit already: the next start finds out."
+            }
+            Self::Copy(CopyError::AlreadyMoved) => {
+                "The old database is untouched, and its data is in PostgreSQL."
+            }
+            Self::App(_)
+            | Self::Copy(_)
+            | Self::Verify(_)
+            | Self::Leftovers { .. }
+            | Self::UsersLost { .. } => {
                 "The old database is untouched, PostgreSQL holds nothing of the move, and Open WebUI was not started."
             }
             // Before that nothing is known of PostgreSQL: the move may have been done long ago.
@@ -243,6 +271,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
 fn of_class(class: Class, otherwise: u8) -> u8 {
     match class {
         Class::Transient => EX_UNAVAILABLE,
+        Class::Busy => EX_TEMPFAIL,
         Class::Refused => EX_NOPERM,
         Class::Configuration => EX_CONFIG,
         Class::Other => otherwise,
@@ -308,6 +337,10 @@ fn advice_on_class(class: Class) -> &'static str {
     match class {
         Class::Transient => {
             "Look whether PostgreSQL is running and reachable from here; the next start tries again by itself."
+        }
+        Class::Busy => {
+            "Something else holds the app's tables, perhaps an Open WebUI that was started without webui-init, or an open \
+             transaction of an administrator. Stop it; the next start tries again by itself."
         }
         Class::Refused => {
             "Check user and password in DATABASE_URL, and that the role may create schemas and tables in this database \

@@ -47,7 +47,7 @@ pub async fn isolate(
         .map_err(failed("did not begin a transaction"))?;
     target::without_timeouts(&client).await?;
     let script = format!(
-        "DELETE FROM {};\n{}",
+        "SET LOCAL lock_timeout = '60s';\nDELETE FROM {};\n{}SET LOCAL lock_timeout = 0;",
         table.qualified,
         catalogue.foreign_keys_of(table.name()).drop_script()
     );
@@ -56,7 +56,7 @@ pub async fn isolate(
         .await
         .map_err(failed("did not clear the table to be searched"))?;
 
-    let (sender, mut rows) = mpsc::channel(256);
+    let (sender, mut rows) = mpsc::channel(2);
     let (plan, searched) = (plan.clone(), table.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let take = |rowid, row| sender.blocking_send((rowid, row)).is_ok();

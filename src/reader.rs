@@ -509,7 +509,12 @@ fn key(table: &source::Table, keys: &[usize], rowid: Option<i64>, row: &Row<'_>)
     let parts: Vec<String> = keys
         .iter()
         .map(|at| match row.get_ref_unwrap(at + 1) {
-            ValueRef::Text(text) => String::from_utf8_lossy(text).chars().take(64).collect(),
+            // Escaped: a key must not be able to forge a line of the log.
+            ValueRef::Text(text) => String::from_utf8_lossy(text)
+                .chars()
+                .take(64)
+                .flat_map(char::escape_debug)
+                .collect(),
             ValueRef::Integer(integer) => integer.to_string(),
             _ => "?".to_owned(),
         })

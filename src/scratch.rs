@@ -1,7 +1,9 @@
 //! Owns the scratch directory: where the private copy of the source is upgraded. It is removed when its
 //! value goes out of scope, and what an earlier crash left of it is removed before a new one is made.
 
-use std::fs;
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File, TryLockError};
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use thiserror::Error;
 
-const NAME: &str = ".webui-init-scratch";
+const PREFIX: &str = ".webui-init-scratch-";
 
 /// Why there is no place for the copy.
 #[derive(Debug, Error)]
@@ -38,6 +40,31 @@ pub enum ScratchError {
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    /// Tells others that this directory is in use, for as long as this process lives.
+    _lock: File,
+}
+
+/// Removes what earlier processes left in `parent`. Another one may be at work there, for another target: its
+/// directory is locked.
+fn sweep(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        match File::open(entry.path()).map(|folder| folder.try_lock()) {
+            Ok(Err(TryLockError::WouldBlock)) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => fs::remove_dir_all(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
+/// A name that no other process makes at the same time, in whatever PID namespace it lives.
+fn unique() -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{random:016x}")
 }
 
 impl Scratch {
@@ -64,16 +91,16 @@ impl Scratch {
             dir: parent.display().to_string(),
             source,
         };
-        let path = parent.join(NAME);
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(error)),
-            _ => {}
-        }
+        sweep(parent).map_err(unwritable)?;
+        let path = parent.join(format!("{PREFIX}{}", unique()));
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
             .map_err(unwritable)?;
-        let scratch = Self { path };
+        let lock = File::open(&path).map_err(unwritable)?;
+        // Where the file system knows no locks, nobody else can tell either.
+        let _ = lock.try_lock();
+        let scratch = Self { path, _lock: lock };
         scratch.require(needed)?;
         Ok(scratch)
     }
@@ -119,11 +146,16 @@ mod tests {
     #[test]
     fn removes_what_a_crash_left_and_itself() {
         let parent = tempfile::tempdir().unwrap();
-        fs::create_dir(parent.path().join(NAME)).unwrap();
-        fs::write(parent.path().join(NAME).join("webui.db"), "left").unwrap();
+        let left = parent.path().join(format!("{PREFIX}left"));
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("webui.db"), "left").unwrap();
         let scratch = Scratch::prepare(&[parent.path().to_owned()], 0).unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
-        drop(scratch);
+        assert!(!left.exists());
+        // Another process at work is left alone.
+        let other = Scratch::prepare(&[parent.path().to_owned()], 0).unwrap();
+        assert!(scratch.path().exists());
+        drop((scratch, other));
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 

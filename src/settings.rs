@@ -47,6 +47,7 @@ struct Environment {
     data_dir: Option<String>,
     enable_db_migrations: Option<String>,
     webui_secret_key: Option<String>,
+    webui_secret_key_file: Option<String>,
     webui_jwt_secret_key: Option<String>,
     webui_init_sqlite_path: Option<String>,
     webui_init_app_dir: Option<String>,
@@ -216,25 +217,7 @@ pub fn read(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Start, SettingsError> {
     let mut problems = Vec::new();
-    let mut texts = HashMap::new();
-    for (name, value) in variables {
-        let Ok(name) = name.into_string() else {
-            continue;
-        };
-        match value.into_string() {
-            Ok(value) if !value.is_empty() => drop(texts.insert(name, value)),
-            // Taken for unset, it would start the app on the wrong database.
-            Err(_)
-                if name.starts_with("DATABASE_")
-                    || name.starts_with(PREFIX)
-                    || name == "DATA_DIR" =>
-            {
-                problems.push(format!("{name}: its value is not UTF-8"));
-            }
-            _ => {}
-        }
-    }
-    let variables = texts;
+    let variables = texts(variables, &mut problems);
     let environment: Environment =
         envy::from_iter(variables.clone()).map_err(|error| SettingsError {
             problems: vec![error.to_string()],
@@ -246,9 +229,6 @@ pub fn read(
         false,
         &mut problems,
     );
-    if disabled {
-        return Ok(Start::PassThrough(EnvironmentChanges::default()));
-    }
     let mut changes = EnvironmentChanges::default();
     let url = secret(
         "DATABASE_URL",
@@ -264,6 +244,9 @@ pub fn read(
         &mut changes,
         &mut problems,
     );
+    if disabled {
+        return Ok(Start::PassThrough(changes));
+    }
     let parts = parts(&environment, password.as_ref());
     let backend = match (&parts, &url) {
         (Some(parts), _) => dsn::backend(&format!("{}://", parts.db_type)),
@@ -318,6 +301,36 @@ pub fn read(
     }
 }
 
+/// The variables that are set, as text. Names are told apart by case, though envy would not.
+fn texts(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    problems: &mut Vec<String>,
+) -> HashMap<String, String> {
+    let mut texts = HashMap::new();
+    for (name, value) in variables {
+        let Some(name) = name
+            .into_string()
+            .ok()
+            .filter(|name| *name == name.to_ascii_uppercase())
+        else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) if !value.is_empty() => drop(texts.insert(name, value)),
+            // Taken for unset, it would start the app on the wrong database.
+            Err(_)
+                if name.starts_with("DATABASE_")
+                    || name.starts_with(PREFIX)
+                    || name == "DATA_DIR" =>
+            {
+                problems.push(format!("{name}: its value is not UTF-8"));
+            }
+            _ => {}
+        }
+    }
+    texts
+}
+
 fn assemble(
     environment: &Environment,
     dsn: Option<Dsn>,
@@ -328,10 +341,11 @@ fn assemble(
         .data_dir
         .as_deref()
         .unwrap_or("/app/backend/data");
+    let data_dir = &std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.into());
     let source = environment
         .webui_init_sqlite_path
         .as_ref()
-        .map_or_else(|| Path::new(data_dir).join("webui.db"), PathBuf::from);
+        .map_or_else(|| data_dir.join("webui.db"), absolute);
     let has_secret_key =
         environment.webui_secret_key.is_some() || environment.webui_jwt_secret_key.is_some();
     let log = filter(environment.webui_init_log.as_deref(), problems);
@@ -388,16 +402,14 @@ fn assemble(
         problems,
     );
     let dsn = dsn?;
-    let warnings = warnings(&dsn, has_secret_key, &mut changes);
+    let keeps_a_key = has_secret_key || environment.webui_secret_key_file.is_some();
+    let warnings = warnings(&dsn, keeps_a_key, &mut changes);
     Some(Settings {
         schema: environment.database_schema.clone(),
-        source_is_the_apps_default: source == Path::new(data_dir).join("webui.db"),
+        source_is_the_apps_default: source == data_dir.join("webui.db"),
         source,
         app: app_settings(environment, has_secret_key),
-        scratch: environment
-            .webui_init_scratch_dir
-            .as_deref()
-            .map(Into::into),
+        scratch: environment.webui_init_scratch_dir.as_ref().map(absolute),
         wait,
         lock_wait,
         on_conflict,
@@ -411,6 +423,11 @@ fn assemble(
         warnings,
         dsn,
     })
+}
+
+/// Children have another working directory.
+fn absolute(path: &String) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
 fn app_settings(environment: &Environment, has_secret_key: bool) -> AppSettings {
@@ -432,9 +449,9 @@ fn app_settings(environment: &Environment, has_secret_key: bool) -> AppSettings 
 }
 
 /// What is worth a warning. An address that the app would misread is translated for it.
-fn warnings(dsn: &Dsn, has_secret_key: bool, changes: &mut EnvironmentChanges) -> Vec<String> {
+fn warnings(dsn: &Dsn, keeps_a_key: bool, changes: &mut EnvironmentChanges) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !has_secret_key {
+    if !keeps_a_key {
         warnings.push(
             "WEBUI_SECRET_KEY is not set: the key that the app makes for itself is outside the data volume, so sign-ins and \
              encrypted tokens are lost with the container. Set it to a long random value and keep it."
@@ -497,9 +514,11 @@ fn secret(
                 let content = content.trim_end_matches(['\n', '\r']);
                 changes.set.push((name.to_owned(), content.into()));
                 changes.remove.push(format!("{name}_FILE"));
-                Some(content)
-                    .filter(|content| !content.is_empty())
-                    .map(Secret::new)
+                if content.is_empty() {
+                    problems.push(format!("{name}_FILE: the file it names is empty"));
+                    return None;
+                }
+                Some(Secret::new(content))
             }
             Err(error) => {
                 problems.push(format!(
@@ -687,6 +706,18 @@ mod tests {
             settings.warnings,
             ["WEBUI_INIT_WAIT_SEC is not a variable of webui-init; it has no effect"]
         );
+    }
+
+    #[test]
+    fn names_in_other_letters_are_other_variables() {
+        let settings = settings(&[
+            ("DATABASE_URL", "postgresql://u:p@h/d"),
+            ("data_dir", "/elsewhere"),
+            ("DATA_DIR", "/data"),
+        ]);
+        assert_eq!(settings.source, Path::new("/data/webui.db"));
+        let pairs = [("database_url", "postgresql://u:p@h/d")];
+        assert!(matches!(read_from(&pairs), Ok(Start::PassThrough(_))));
     }
 
     #[test]

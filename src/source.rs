@@ -208,7 +208,9 @@ pub fn locate(path: &Path) -> Result<Found, SourceError> {
         source,
     };
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !leads_nowhere(path) => {
+            return Ok(Found::Absent);
+        }
         Err(error) => return Err(unreadable(error)),
         Ok(_) => {}
     }
@@ -220,6 +222,13 @@ pub fn locate(path: &Path) -> Result<Found, SourceError> {
         });
     }
     Ok(Found::File(Location { name, real }))
+}
+
+/// Whether a folder on the way to `path` is a link to something that is not there.
+fn leads_nowhere(path: &Path) -> bool {
+    path.ancestors()
+        .skip(1)
+        .any(|folder| folder.is_symlink() && !folder.exists())
 }
 
 impl Location {

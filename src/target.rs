@@ -77,6 +77,8 @@ pub enum TargetError {
 pub enum Class {
     /// It may pass: refused connections, a server that starts, too many connections.
     Transient,
+    /// Somebody else is in the way.
+    Busy,
     /// Password, role or privilege.
     Refused,
     /// A wrong name or setting.
@@ -98,6 +100,8 @@ pub fn classify(error: &PgError) -> Class {
         "08P01" if said(error, "no such database") => Class::Configuration,
         "08P01" if said(error, "authentication") || said(error, "no such user") => Class::Refused,
         "42501" | "25006" => Class::Refused,
+        // lock_not_available: somebody else is at work on the same tables.
+        "55P03" => Class::Busy,
         code => match &code[..2] {
             "08" | "53" | "57" | "40" => Class::Transient,
             "28" => Class::Refused,
@@ -495,8 +499,10 @@ impl LockedTarget {
         let row = brief(
             client.query_typed_one(
                 "SELECT has_schema_privilege($1, 'CREATE'),
-                        to_regnamespace('webui_init') IS NOT NULL
-                            OR has_database_privilege(current_database(), 'CREATE')",
+                        CASE WHEN to_regnamespace('webui_init') IS NULL
+                             THEN has_database_privilege(current_database(), 'CREATE')
+                             ELSE has_schema_privilege('webui_init', 'CREATE') END,
+                        current_setting('transaction_read_only') = 'off'",
                 &[(&schema, Type::TEXT)],
             ),
             failed("did not tell the role's privileges"),

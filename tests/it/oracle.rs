@@ -21,7 +21,7 @@ use tokio_postgres::types::{FromSql, Type};
 use webui_init::json::{self, Dialect, Fault};
 use webui_init::value::{Column, Kind, Refusal, Repair, Repairs, encode};
 
-use crate::support::{Postgres, need};
+use crate::support::{Database, Postgres, need};
 
 /// Values for each server in an ordinary run.
 const CASES: usize = 128_000;
@@ -146,10 +146,18 @@ CREATE FUNCTION pg_temp.is_iso(l text) RETURNS bool LANGUAGE sql AS $$
     SELECT l ~ '^\s*\d{4,}-\d\d?-\d\d?([T ]\d\d?:\d\d(:\d\d(\.\d+)?)?( ?(Z|[-+]\d\d(:?\d\d)?))?)?\s*$' $$;
 ";
 
-#[tokio::test]
-async fn every_value_in_every_type() {
+#[test]
+fn every_value_in_every_type() {
     let server = need!(Postgres::shared());
     let database = server.create_database("oracle");
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(ask_about_every_type(&database));
+}
+
+async fn ask_about_every_type(database: &Database<'_>) {
     let client = database.connect().await;
     client.batch_execute(FUNCTIONS).await.expect("valid SQL");
     let seed = number_from_environment("WEBUI_TEST_SEED").unwrap_or_else(|| {
