@@ -206,6 +206,7 @@ pub struct Migrations {
     revisions: BTreeSet<String>,
     replaced: BTreeSet<String>,
     tables: BTreeSet<String>,
+    words: BTreeSet<String>,
 }
 
 impl Migrations {
@@ -216,6 +217,13 @@ impl Migrations {
             migrations
                 .replaced
                 .extend(assigned(&script, "down_revision"));
+            let quoted = script.split(['"', '\'']).filter(|word| {
+                (1..64).contains(&word.len())
+                    && word
+                        .bytes()
+                        .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+            });
+            migrations.words.extend(quoted.map(str::to_owned));
             for call in ["create_table(", "rename_table("] {
                 migrations
                     .tables
@@ -231,9 +239,9 @@ impl Migrations {
         heads.next().filter(|_| heads.next().is_none()).cloned()
     }
 
-    /// Whether a script makes or renames to this table; also where there are no scripts to ask.
+    /// Whether a script speaks of such a name, in quotes; also where there are no scripts to ask.
     pub fn may_know(&self, table: &str) -> bool {
-        self.tables.is_empty() || self.tables.contains(table)
+        self.words.is_empty() || self.words.contains(table)
     }
 
     /// Whether the image knows this revision; unknown where there are no scripts to ask.
@@ -245,17 +253,21 @@ impl Migrations {
 /// The quoted words with which the arguments of a call begin: the table's name, or its old and new ones.
 fn quoted_arguments(arguments: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for argument in arguments.split(',').take(2) {
-        let argument = argument.trim();
-        let name = argument
-            .strip_prefix(['"', '\''])
-            .map(|rest| rest.trim_end_matches([')', '\n', ' ', '"', '\'']));
-        match name {
-            Some(name) if !name.is_empty() && !name.contains(['"', '\'', '(', '\n']) => {
-                names.push(name.to_owned());
-            }
-            _ => break,
-        }
+    let mut rest = arguments;
+    while names.len() < 2 {
+        rest = rest.trim_start_matches([',', ' ', '\n', '\r', '\t']);
+        let Some(quote) = rest
+            .chars()
+            .next()
+            .filter(|first| ['"', '\''].contains(first))
+        else {
+            break;
+        };
+        let Some((name, behind)) = rest[1..].split_once(quote) else {
+            break;
+        };
+        names.push(name.to_owned());
+        rest = behind;
     }
     names
 }
