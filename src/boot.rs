@@ -366,6 +366,7 @@ impl Move<'_> {
                 replace: self.settings.on_conflict == OnConflict::Replace,
             };
             let (catalogue_, plan_) = (catalogue.clone(), plan.clone());
+            reporter.stage("waiting for the app's tables");
             let begun = Begun::new(self.locked, self.server, catalogue_, plan_, taking).await?;
             self.controls.set_running(Some((
                 self.locked.target().connector(),

@@ -1,6 +1,8 @@
 //! Owns the schema `webui_init`: its migrations, and the marker that says a move is complete. When the
 //! marker may be written is `boot`'s and `verify`'s knowledge.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -85,6 +87,18 @@ fn is_absence(error: &PgError) -> bool {
 /// # Errors
 /// The role may not create schemas, or the connection broke.
 pub async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
+    // The lock is one per target schema, this schema is one per database: two moves into two schemas may make
+    // it at the same moment, and the slower one is told so.
+    for _ in 0..3 {
+        if make(client).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    make(client).await
+}
+
+async fn make(client: &mut Client) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::Postgres {
         doing: "made",
         source,
