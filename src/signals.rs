@@ -3,32 +3,32 @@
 
 use std::io;
 
-use nix::sys::signal::{
-    SigHandler, SigSet, SigmaskHow, Signal, signal as set_disposition, sigprocmask,
-};
+use nix::libc::{self, c_int};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Makes sure that this process hears signals and can wait for its child, whatever its parent ignored or
 /// blocked.
 pub fn accept() {
-    restore(Signal::SIGCHLD);
+    restore(libc::SIGCHLD);
     unblock();
 }
 
 /// Default dispositions and an empty mask: `exec` keeps ignored and blocked signals as they are, and an app
 /// that inherits an ignored SIGTERM cannot be stopped.
 pub fn reset() {
-    Signal::iterator()
-        .filter(|each| !matches!(each, Signal::SIGKILL | Signal::SIGSTOP))
-        .for_each(restore);
+    // The real-time signals too; the kernel refuses SIGKILL and SIGSTOP, libc the two that it keeps for itself.
+    (1..=libc::SIGRTMAX()).for_each(restore);
     unblock();
 }
 
-fn restore(each: Signal) {
+fn restore(number: c_int) {
     // SAFETY: setting the default disposition installs no handler, so nothing of ours can run in signal
     // context. A signal that cannot be changed is one that nobody changed.
     #[allow(unsafe_code)]
-    let _ = unsafe { set_disposition(each, SigHandler::SigDfl) };
+    unsafe {
+        libc::signal(number, libc::SIG_DFL);
+    }
 }
 
 fn unblock() {
