@@ -327,8 +327,10 @@ fn the_app_starts_with_default_dispositions_and_an_empty_mask() {
         // SAFETY: signal and sigprocmask may be called between fork and exec.
         unsafe { program.command().pre_exec(ignore_and_block) };
         let outcome = program.run().expect(0);
+        // 32 and 33 belong to the C library, which lets no program change them; cargo may hand 32 on ignored.
+        let ours = |mask: u64| mask & !(0b11 << 31);
         for (name, mask) in signal_lines(&outcome.stdout) {
-            assert_eq!(mask, 0, "{name} in:\n{}", outcome.stdout);
+            assert_eq!(ours(mask), 0, "{name} in:\n{}", outcome.stdout);
         }
     }
     expect_moved(&source, &database);
