@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
 
-use crate::boot::{Controls, off_thread, upgrade_copy};
+use crate::boot::{Controls, off_thread, open_source, upgrade_copy};
 use crate::catalogue::Catalogue;
 use crate::digest;
 use crate::failure::Failure;
@@ -87,13 +87,7 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     let Found::File(location) = source::locate(&settings.source)? else {
         return Err(Failure::NothingToCompare(settings.source_name()));
     };
-    let (settings_, controls_) = (settings.clone(), controls.clone());
-    let source = off_thread(move || {
-        location.wait_until_closed(settings_.wait)?;
-        let room = location.bytes().saturating_mul(3);
-        location.open(|| controls_.make_scratch(&settings_, room))
-    })
-    .await?;
+    let (source, _) = open_source(settings, controls, location, 3).await?;
     let (source, upgraded) = match target.revision(&server.schema).await? {
         Some(head) if source.revision.as_ref() != Some(&head) => {
             (upgrade_copy(settings, controls, source, &head).await?, true)

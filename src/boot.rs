@@ -21,7 +21,7 @@ use crate::progress::{self, Reporter};
 use crate::report::Report;
 use crate::scratch::{Scratch, ScratchError};
 use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings};
-use crate::source::{self, Census, Fingerprint, Found, Source, SourceError};
+use crate::source::{self, Census, Fingerprint, Found, Location, Source, SourceError};
 use crate::target::{self, Locked, LockedTarget, Server, Target};
 use crate::tls::Connector;
 use crate::verify;
@@ -156,17 +156,7 @@ async fn under_the_lock(
             return Ok(Decision::StartOnPostgres);
         }
     };
-    let (source, census) = {
-        let (settings, controls) = (settings.clone(), controls.clone());
-        off_thread(move || {
-            location.wait_until_closed(settings.wait)?;
-            let room = location.bytes().saturating_mul(3);
-            let source = location.open(|| controls.make_scratch(&settings, room))?;
-            let census = source.census()?;
-            Ok((source, census))
-        })
-        .await?
-    };
+    let (source, census) = open_source(settings, controls, location, 3).await?;
     if census.users == 0 {
         tracing::info!("nothing to move: {} has no users", source.name());
         return Ok(Decision::StartOnPostgres);
@@ -527,6 +517,28 @@ pub async fn upgrade_copy(
         .into());
     }
     Ok(copy)
+}
+
+/// Waits until nobody else has the source open, opens it and counts its users. A private copy, where one is
+/// needed, must have `times` its size free.
+///
+/// # Errors
+/// As [`Location::open`].
+pub async fn open_source(
+    settings: &Settings,
+    controls: &Controls,
+    location: Location,
+    times: u64,
+) -> Result<(Source, Census), Failure> {
+    let (settings, controls) = (settings.clone(), controls.clone());
+    off_thread(move || {
+        location.wait_until_closed(settings.wait)?;
+        let room = location.bytes().saturating_mul(times);
+        let source = location.open(|| controls.make_scratch(&settings, room))?;
+        let census = source.census()?;
+        Ok((source, census))
+    })
+    .await
 }
 
 /// Runs what waits for SQLite on a thread of its own, so that signals are heard meanwhile.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::app::{App, AppTables, Migrations};
-use crate::boot::{Controls, off_thread};
+use crate::boot::{Controls, off_thread, open_source};
 use crate::catalogue::Catalogue;
 use crate::failure::Failure;
 use crate::findings::Findings;
@@ -91,15 +91,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
     let Found::File(location) = source::locate(&settings.source)? else {
         return Ok(survey);
     };
-    let (settings_, controls_) = (settings.clone(), controls.clone());
-    let (source, census) = off_thread(move || {
-        location.wait_until_closed(settings_.wait)?;
-        let room = location.bytes().saturating_mul(2);
-        let source = location.open(|| controls_.make_scratch(&settings_, room))?;
-        let census = source.census()?;
-        Ok((source, census))
-    })
-    .await?;
+    let (source, census) = open_source(settings, controls, location, 2).await?;
     survey.source = Some(SourceSurvey {
         path: source.name().to_owned(),
         bytes: source.bytes(),
