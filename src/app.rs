@@ -141,7 +141,7 @@ impl<'a> App<'a> {
             .into_owned();
         let mut child = command
             .spawn()
-            .map(Running)
+            .map(Running::new)
             .map_err(|source| AppError::Start { program, source })?;
         let mut tail = Vec::new();
         let status = child
@@ -305,11 +305,23 @@ impl AppTables {
 }
 
 /// A child in a process group of its own, which ends with this value.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// Remembered, because a child that has ended no longer tells; its own children may go on.
+    group: Option<Pid>,
+}
 
 impl Running {
+    fn new(child: Child) -> Self {
+        let group = child.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            child,
+            group: group.map(Pid::from_raw),
+        }
+    }
+
     async fn watch(&mut self, tail: &mut Vec<String>) -> io::Result<ExitStatus> {
-        let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
+        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let (sender, mut lines) = tokio::sync::mpsc::channel(64);
         let output = async {
             tokio::join!(forward(stdout, sender.clone()), forward(stderr, sender));
@@ -325,21 +337,20 @@ impl Running {
         };
         let mut reading = std::pin::pin!(async { tokio::join!(output, log) });
         tokio::select! {
-            status = self.0.wait() => {
+            status = self.child.wait() => {
                 // What it said last is on its way; but a grandchild that keeps the pipe open must not hold us up.
                 let _ = tokio::time::timeout(Duration::from_secs(1), reading).await;
                 status
             }
-            _ = &mut reading => self.0.wait().await,
+            _ = &mut reading => self.child.wait().await,
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let group = self.0.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = group {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        if let Some(group) = self.group {
+            let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::digest;
 use crate::failure::Failure;
 use crate::findings::{Findings, Seed};
+use crate::input;
 use crate::leftovers::{self, Reason};
 use crate::plan::{Plan, TablePlan};
 use crate::reader::{self, Event, ReadError, Sink};
@@ -96,7 +97,8 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     };
     let client = target.client().await?;
     let catalogue = Catalogue::read(&client, &server.schema).await?;
-    let plan = Plan::new(&source.tables, &catalogue);
+    let mut plan = Plan::new(&source.tables, &catalogue);
+    let source = input::ask(&client, source, &mut plan).await?;
     let mut known: Vec<Seed> = Vec::new();
     leftovers::read(&client, Some(&server.schema), |leftover| {
         if let (Some(rowid), Reason::Rejected(reason)) =

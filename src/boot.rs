@@ -4,16 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::CancelToken;
 
-use crate::app::{App, AppError, AppTables, Database};
+use crate::accounts;
+use crate::app::{App, AppError, AppTables, Database, Migrations};
+use crate::attempts;
 use crate::catalogue::Catalogue;
 use crate::copy::{self, Begun, Copied, CopyError, Taking};
 use crate::exec::EnvironmentChanges;
-use crate::failure::{Failure, chain};
+use crate::failpoint;
+use crate::failure::{Absent, Failure, chain};
 use crate::findings::{Findings, Seed};
+use crate::input;
 use crate::isolate::isolate;
 use crate::ledger::{self, Entry, Marker};
 use crate::plan::Plan;
@@ -24,7 +28,8 @@ use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings
 use crate::source::{self, Census, Fingerprint, Found, Location, Source, SourceError};
 use crate::target::{self, Locked, LockedTarget, Server, Target};
 use crate::tls::Connector;
-use crate::verify;
+use crate::verify::{self, VerifyError};
+use crate::watchdog::Watchdog;
 
 /// How the app may be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,11 +86,7 @@ impl Controls {
         settings: &Settings,
         needed: u64,
     ) -> Result<Arc<Scratch>, ScratchError> {
-        let candidates = match &settings.scratch {
-            Some(chosen) => vec![chosen.clone()],
-            None => vec![settings.data_dir().to_owned(), std::env::temp_dir()],
-        };
-        let scratch = Scratch::prepare(&candidates, needed)?;
+        let scratch = Scratch::prepare(&scratch_places(settings), needed)?;
         *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(scratch.path().to_owned());
         Ok(Arc::new(scratch))
@@ -104,9 +105,14 @@ pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, 
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    look_and_move(settings, controls).await
+}
+
+async fn look_and_move(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let marker = target.first_look(settings.wait).await?;
     tracing::info!("Connected to PostgreSQL database {}", target.summary());
+    failpoint::or_fail("connected")?;
     if let Some(marker) = marker {
         after_the_move(settings, &marker);
         return Ok(Start::Postgres);
@@ -122,14 +128,22 @@ pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, 
             return Ok(Start::Postgres);
         }
     };
+    failpoint::or_fail("locked")?;
     match under_the_lock(settings, controls, &locked, &server).await {
         Ok(Decision::StartOnPostgres) => {
             locked.release();
+            failpoint::or_fail("lock_released")?;
             Ok(Start::Postgres)
         }
-        Ok(Decision::WaitForAnother) => {
+        Ok(Decision::WaitForAnother(why)) => {
             locked.release();
-            wait_for_another(settings).await
+            wait_for_another(settings, why).await
+        }
+        Ok(Decision::Later(pause)) => {
+            // Neither lock nor connection is held meanwhile, so afterwards everything is looked at anew.
+            locked.release();
+            tokio::time::sleep(pause).await;
+            Box::pin(look_and_move(settings, controls)).await
         }
         Err(failure) if settings.on_failure == OnFailure::Sqlite => {
             fall_back(failure, locked).await
@@ -140,7 +154,27 @@ pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, 
 
 enum Decision {
     StartOnPostgres,
-    WaitForAnother,
+    WaitForAnother(Absent),
+    /// Too soon after the last failure.
+    Later(Duration),
+}
+
+/// Whether a move into this database was begun by somebody who sees more: an instance without the data volume must
+/// not start an app without users between a failed attempt and the next one.
+async fn begun_elsewhere(
+    locked: &LockedTarget,
+    server: &Server,
+) -> Result<Option<Absent>, Failure> {
+    if attempts::read(locked.target(), &server.schema)
+        .await
+        .is_none()
+    {
+        return Ok(None);
+    }
+    let users = AppTables::new(["user"].into_iter(), &Migrations::default());
+    let client = locked.target().client().await?;
+    let used = target::tables_in_use(&client, &server.schema, &users).await?;
+    Ok(used.is_empty().then_some(Absent::SeesNoSource))
 }
 
 async fn under_the_lock(
@@ -152,11 +186,17 @@ async fn under_the_lock(
     let location = match source::locate(&settings.source)? {
         Found::File(location) => location,
         Found::Absent => {
+            // Without the lock, somebody may be moving who can see more.
+            locked.still_held().await?;
+            if let Some(why) = begun_elsewhere(locked, server).await? {
+                return Ok(Decision::WaitForAnother(why));
+            }
             tracing::info!("nothing to move: there is no {}", settings.source_name());
             return Ok(Decision::StartOnPostgres);
         }
     };
     let (source, census) = open_source(settings, controls, location, 3).await?;
+    failpoint::or_fail("source_opened")?;
     if census.users == 0 {
         tracing::info!("nothing to move: {} has no users", source.name());
         return Ok(Decision::StartOnPostgres);
@@ -192,23 +232,41 @@ async fn under_the_lock(
         }
     }
     if !settings.migrations_enabled {
-        return Ok(Decision::WaitForAnother);
+        return Ok(Decision::WaitForAnother(Absent::MayNot));
+    }
+    if let Some(failed) = attempts::read(locked.target(), &server.schema).await {
+        let pause = failed.remaining();
+        if !pause.is_zero() {
+            tracing::warn!("{}", failed.describe(pause));
+            return Ok(Decision::Later(pause));
+        }
     }
     describe(&source, &census, locked);
     source.refuse_newer(&migrations)?;
     locked.check_privileges(&server.schema).await?;
-    Move {
+    failpoint::or_fail("move_decided")?;
+    let mut client = locked.target().client().await?;
+    let made = ledger::prepare(&mut client);
+    target::brief(made, target::TargetError::from).await?;
+    drop(client);
+    failpoint::or_fail("ledger_made")?;
+    attempts::begin(locked.target(), &server.schema).await;
+    let moved = Move {
         settings,
         controls,
         locked,
         server,
         app_tables: &app_tables,
+        migrations: &migrations,
         begun: Instant::now(),
         seconds: BTreeMap::new(),
     }
-    .run(source)
-    .await?;
-    Ok(Decision::StartOnPostgres)
+    .run(source, census.users)
+    .await;
+    if let Err(failure) = &moved {
+        attempts::end(locked.target(), &server.schema, failure.exit_code()).await;
+    }
+    moved.map(|()| Decision::StartOnPostgres)
 }
 
 fn describe(source: &Source, census: &Census, locked: &LockedTarget) {
@@ -232,13 +290,21 @@ struct Move<'a> {
     locked: &'a LockedTarget,
     server: &'a Server,
     app_tables: &'a AppTables,
+    migrations: &'a Migrations,
     begun: Instant,
     seconds: BTreeMap<&'static str, f64>,
 }
 
-impl Move<'_> {
-    async fn run(mut self, original: Source) -> Result<(), Failure> {
+impl<'a> Move<'a> {
+    async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
+        let sharing = accounts::in_the_way_of_upgrade(&original, self.migrations)?;
+        if !sharing.is_empty() {
+            return Err(Failure::SharedAddresses {
+                source_path: original.name().to_owned(),
+                accounts: accounts::names(&sharing),
+            });
+        }
         reporter.update(|progress| progress.source_bytes = original.bytes());
         // Importing the app may create or rename files in its data folder; it gets an empty one.
         let scratch = match original.scratch() {
@@ -252,6 +318,7 @@ impl Move<'_> {
         // The app needs a connection of its own.
         self.locked.target().hang_up();
         app.upgrade(Database::Target(&self.settings.dsn)).await?;
+        failpoint::or_fail("schema_made")?;
         drop(scratch);
         let head = self
             .locked
@@ -266,7 +333,6 @@ impl Move<'_> {
         self.seconds.insert("schema", since.elapsed().as_secs_f64());
 
         let fingerprint = original.fingerprint()?;
-        let users = original.census()?.users;
         let source_revision = original.revision.clone();
         let source = if source_revision.as_deref() == Some(head.as_str()) {
             original
@@ -285,14 +351,14 @@ impl Move<'_> {
         };
 
         let since = Instant::now();
-        let mut client = self.locked.target().client().await?;
-        ledger::prepare(&mut client)
-            .await
-            .map_err(target::TargetError::from)?;
-        let catalogue = Catalogue::read(&client, &self.server.schema).await?;
+        let client = self.locked.target().client().await?;
+        let reading = Catalogue::read(&client, &self.server.schema);
+        let catalogue = target::brief(reading, std::convert::identity).await?;
+        let mut plan = Plan::new(&source.tables, &catalogue);
+        let source = input::ask(&client, source, &mut plan).await?;
         drop(client);
         self.locked.target().hang_up();
-        let plan = Plan::new(&source.tables, &catalogue);
+        failpoint::or_fail("catalogue_read")?;
         let (copied, source) = self.load(source, &catalogue, &plan).await?;
         let moved = copied.tallies.iter().find(|tally| tally.table == "user");
         let left = signed(moved.map_or(0, |tally| tally.digest.rows));
@@ -309,6 +375,11 @@ impl Move<'_> {
             },
         )
         .await
+    }
+
+    fn watchdog(&self, backend: i32) -> Watchdog<'a> {
+        let (settings, controls) = (self.settings, self.controls);
+        Watchdog::new(self.locked, backend, settings.wait, &controls.reporter)
     }
 
     /// Refuses to go on with fewer users than `least`: an app without users is anybody's.
@@ -345,25 +416,38 @@ impl Move<'_> {
             reporter.stage("looking for rows that PostgreSQL must refuse");
             let (catalogue_, plan_, seeds_) = (catalogue.clone(), plan.clone(), seeds.clone());
             let findings;
-            (source, findings) = off_thread(move || {
+            (source, findings) = on_source(source, move |source| {
                 let found = Findings::search(source.connection(), &plan_, &catalogue_, &seeds_);
-                let findings = found.map_err(|error| source.failed(error))?;
-                Ok((source, findings))
+                found.map_err(|error| source.failed(error))
             })
             .await?;
+            failpoint::or_fail("findings_done")?;
             let taking = Taking {
                 app_tables: self.app_tables,
                 replace: self.settings.on_conflict == OnConflict::Replace,
             };
             let (catalogue_, plan_) = (catalogue.clone(), plan.clone());
+            if !taking.replace {
+                reporter.stage("clearing what an attempt before this one left");
+                copy::reclaim(self.locked, plan).await?;
+            }
             reporter.stage("waiting for the app's tables");
-            let begun = Begun::new(self.locked, self.server, catalogue_, plan_, taking).await?;
+            let begun = Begun::new(self.locked, catalogue_, plan_).await?;
             self.controls.set_running(Some((
                 self.locked.target().connector(),
                 begun.cancel_token(),
             )));
+            let watchdog = self.watchdog(begun.backend());
+            watchdog
+                .over(begun.take_tables(self.server, taking))
+                .await
+                .map_err(CopyError::from)??;
+            failpoint::or_fail("tables_cleared")?;
             let result;
-            (source, result) = begun.load(source, findings.clone(), reporter).await?;
+            (source, result) = watchdog
+                .over(begun.load(source, findings.clone(), self.settings.verify, reporter))
+                .await
+                .map_err(CopyError::from)??;
             let more = match result {
                 Ok(copied) => return Ok((copied, source)),
                 Err(CopyError::ParentsRefused(refused)) => refused,
@@ -380,8 +464,16 @@ impl Move<'_> {
                     reporter.stage("looking for the rows that PostgreSQL refuses");
                     self.locked.target().hang_up();
                     let refused;
-                    (source, refused) =
-                        isolate(self.locked, catalogue, plan, source, findings, &table).await?;
+                    (source, refused) = isolate(
+                        self.locked,
+                        self.server,
+                        catalogue,
+                        plan,
+                        source,
+                        findings,
+                        &table,
+                    )
+                    .await?;
                     if refused.is_empty() {
                         return Err(CopyError::RowsRefused {
                             table,
@@ -407,8 +499,13 @@ impl Move<'_> {
     ) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
         let since = Instant::now();
-        let verified = verify::verify(copied, self.settings.verify, reporter).await?;
+        let watchdog = self.watchdog(copied.backend());
+        let verified = watchdog
+            .over(verify::verify(copied, self.settings.verify, reporter))
+            .await
+            .map_err(VerifyError::from)??;
         self.seconds.insert("verify", since.elapsed().as_secs_f64());
+        failpoint::or_fail("verified")?;
 
         let report = Report::new(&verified.copied().tallies, self.seconds);
         if self.settings.leftovers == Leftovers::Fail && report.leftovers > 0 {
@@ -431,9 +528,10 @@ impl Move<'_> {
             seconds: self.begun.elapsed().as_secs_f64(),
         };
         reporter.stage("committing");
-        let copied = verified
-            .record(&entry, self.locked, || source.check_unchanged())
+        let plan = verified
+            .record(&entry, self.locked, watchdog, || source.check_unchanged())
             .await?;
+        failpoint::or_fail("move_recorded")?;
         self.controls.set_running(None);
         reporter.stage("");
         tracing::info!(
@@ -447,7 +545,8 @@ impl Move<'_> {
                 report.leftovers
             );
         }
-        copy::analyze(self.locked, &copied).await;
+        copy::analyze(self.locked, &plan).await;
+        failpoint::or_fail("analyzed")?;
         Ok(())
     }
 }
@@ -489,7 +588,8 @@ pub async fn upgrade_copy(
     let path = scratch.path().join("webui.db");
     reporter.stage("copying the old database");
     let copy = path.clone();
-    let original = off_thread(move || original.back_up(&copy).map(|()| original)).await?;
+    let (original, ()) = on_source(original, move |original| original.back_up(&copy)).await?;
+    failpoint::or_fail("source_copied")?;
     reporter.stage("letting Open WebUI upgrade the copy");
     let app = App::new(&settings.app, Some(scratch.path()));
     let database = Database::Copy(&path);
@@ -507,6 +607,7 @@ pub async fn upgrade_copy(
             }
             (error, _) => error.into(),
         })?;
+    failpoint::or_fail("copy_upgraded")?;
     let copy = original.upgraded(&path, scratch)?;
     if copy.revision.as_deref() != Some(head) {
         return Err(AppError::WrongRevision {
@@ -541,6 +642,21 @@ pub async fn open_source(
     .await
 }
 
+/// Runs what reads the source on a thread of its own, and gives the source back.
+///
+/// # Errors
+/// The work's own.
+pub async fn on_source<T: Send + 'static>(
+    source: Source,
+    work: impl FnOnce(&Source) -> Result<T, SourceError> + Send + 'static,
+) -> Result<(Source, T), Failure> {
+    off_thread(move || {
+        let result = work(&source)?;
+        Ok((source, result))
+    })
+    .await
+}
+
 /// Runs what waits for SQLite on a thread of its own, so that signals are heard meanwhile.
 ///
 /// # Errors
@@ -558,8 +674,18 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// Where the scratch directory may be, the preferred place first.
+fn scratch_places(settings: &Settings) -> Vec<PathBuf> {
+    match &settings.scratch {
+        Some(chosen) => vec![chosen.clone()],
+        None => vec![settings.data_dir().to_owned(), std::env::temp_dir()],
+    }
+}
+
 /// A later boot: one line, and a warning if the old database has been used since.
 fn after_the_move(settings: &Settings, marker: &Marker) {
+    // Whoever was killed between COMMIT and its own cleaning up has no move after it that would do this.
+    Scratch::remove_abandoned(&scratch_places(settings));
     let Some(fingerprint) = &marker.fingerprint else {
         return;
     };
@@ -582,13 +708,10 @@ fn after_the_move(settings: &Settings, marker: &Marker) {
     }
 }
 
-/// `ENABLE_DB_MIGRATIONS=false`: somebody else moves the data.
-async fn wait_for_another(settings: &Settings) -> Result<Start, Failure> {
+/// Somebody else moves the data.
+async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start, Failure> {
     let limit = settings.lock_wait;
-    tracing::info!(
-        "there is data to move, and ENABLE_DB_MIGRATIONS=false leaves that to another instance; waiting for it, up to {} s",
-        limit.as_secs()
-    );
+    tracing::info!("{why}; waiting for it, up to {} s", limit.as_secs());
     let begun = Instant::now();
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     while begun.elapsed() < limit {
@@ -605,9 +728,12 @@ async fn wait_for_another(settings: &Settings) -> Result<Start, Failure> {
             Err(error) => return Err(error.into()),
         }
         target.hang_up();
-        tokio::time::sleep(std::time::Duration::from_secs(1).min(limit)).await;
+        tokio::time::sleep(Duration::from_secs(1).min(limit)).await;
     }
-    Err(Failure::NotThisInstance(limit.as_secs()))
+    Err(Failure::NotThisInstance {
+        waited: limit.as_secs(),
+        why,
+    })
 }
 
 /// `WEBUI_INIT_ON_FAILURE=sqlite`: only where it is certain that nothing was moved and nobody else moves.
@@ -615,7 +741,7 @@ async fn fall_back(failure: Failure, locked: LockedTarget) -> Result<Start, Fail
     let nothing_certain = matches!(
         failure,
         // The commit may still happen; and without a sound old database there is nothing to fall back on.
-        Failure::Copy(CopyError::OutcomeUnknown(_)) | Failure::Source(_)
+        Failure::Copy(CopyError::OutcomeUnknown(_) | CopyError::Source(_)) | Failure::Source(_)
     );
     if nothing_certain {
         return Err(failure);

@@ -19,10 +19,10 @@ pub struct Table {
     pub name: String,
     /// Its columns that can be written to, in their order.
     pub columns: Vec<Column>,
-    /// Unique constraints and unique indexes, primary keys included.
-    pub uniques: Vec<Unique>,
-    /// Check constraints.
-    pub checks: Vec<Check>,
+    /// Its indexes, in the order in which PostgreSQL looks at them.
+    pub indexes: Vec<Index>,
+    /// Whether it has check constraints.
+    pub checked: bool,
 }
 
 /// A column of the target.
@@ -30,10 +30,12 @@ pub struct Table {
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// The type's OID, a domain's base type.
+    /// The type's OID.
     pub type_oid: u32,
     /// The type as DDL writes it.
     pub type_name: String,
+    /// The function that gives a value its binary form.
+    pub send: String,
     /// How values are converted.
     pub value: value::Column,
     /// Whether PostgreSQL fills it in where nothing is given.
@@ -42,30 +44,28 @@ pub struct Column {
     pub sequence: Option<String>,
 }
 
-/// A unique index over columns or expressions.
+/// An index, that of the primary key included.
 #[derive(Debug, Clone)]
-pub struct Unique {
+pub struct Index {
     /// Its name.
     pub name: String,
-    /// Whether it is the primary key.
+    /// Whether it allows a key once only.
+    pub unique: Option<Nulls>,
+    /// Whether it is the primary key's.
     pub primary: bool,
-    /// Key columns, if it is over columns alone and not partial.
-    pub columns: Option<Vec<String>>,
-    /// Key expressions as SQL, columns included.
-    pub expressions: Vec<String>,
-    /// The predicate of a partial index.
-    pub predicate: Option<String>,
-    /// Whether NULLs are equal to each other.
-    pub nulls_equal: bool,
+    /// Every column that it looks at.
+    pub columns: Vec<String>,
+    /// Whether it is over columns alone, and over every row.
+    pub plain: bool,
 }
 
-/// A check constraint.
-#[derive(Debug, Clone)]
-pub struct Check {
-    /// Its name.
-    pub name: String,
-    /// The condition as SQL.
-    pub condition: String,
+/// What a unique index makes of NULLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// None is like another.
+    Distinct,
+    /// All are alike.
+    Equal,
 }
 
 /// A foreign key between two tables of the app.
@@ -127,19 +127,21 @@ impl Catalogue {
             .map_err(failed(DOING))?
         {
             let table: String = row.get(0);
-            let type_oid: u32 = row.get(2);
-            let kind = match Kind::from_catalogue(type_oid, row.get(3)) {
+            let kind = match Kind::from_catalogue(row.get(2), row.get(3)) {
+                // Its own checks make the server decide.
                 _ if row.get::<_, bool>(9) => Kind::Other,
                 kind => kind,
             };
             let column = Column {
                 name: row.get(1),
-                type_oid,
+                type_oid: row.get(2),
                 type_name: row.get(4),
+                send: row.get(10),
                 value: value::Column {
                     kind,
                     not_null: row.get(5),
                     default: None,
+                    answers: None,
                 },
                 has_default: row.get::<_, Option<String>>(6).is_some() || row.get(8),
                 sequence: row.get(7),
@@ -150,8 +152,8 @@ impl Catalogue {
                     Table {
                         name: table,
                         columns: Vec::new(),
-                        uniques: Vec::new(),
-                        checks: Vec::new(),
+                        indexes: Vec::new(),
+                        checked: false,
                     },
                     Vec::new(),
                 )
@@ -174,45 +176,39 @@ impl Catalogue {
             }
             catalogue.tables.insert(name, table);
         }
-        catalogue.read_uniques(client).await?;
-        catalogue.read_checks(client).await?;
+        catalogue.read_indexes(client).await?;
         Ok(catalogue)
     }
 
-    async fn read_uniques(&mut self, client: &Client) -> Result<(), TargetError> {
+    async fn read_indexes(&mut self, client: &Client) -> Result<(), TargetError> {
         let rows = client
-            .query_typed(UNIQUES, &[(&self.schema, Type::TEXT)])
-            .await
-            .map_err(failed(DOING))?;
-        for row in rows {
-            let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) else {
-                continue;
-            };
-            let predicate: Option<String> = row.get(4);
-            let plain: bool = row.get(3);
-            table.uniques.push(Unique {
-                name: row.get(1),
-                primary: row.get(7),
-                columns: (plain && predicate.is_none()).then(|| row.get(5)),
-                expressions: row.get(2),
-                predicate,
-                nulls_equal: row.get(6),
-            });
-        }
-        Ok(())
-    }
-
-    async fn read_checks(&mut self, client: &Client) -> Result<(), TargetError> {
-        let rows = client
-            .query_typed(CHECKS, &[(&self.schema, Type::TEXT)])
+            .query_typed(INDEXES, &[(&self.schema, Type::TEXT)])
             .await
             .map_err(failed(DOING))?;
         for row in rows {
             if let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) {
-                table.checks.push(Check {
+                table.indexes.push(Index {
                     name: row.get(1),
-                    condition: row.get(2),
+                    unique: row.get::<_, bool>(2).then(|| {
+                        if row.get(6) {
+                            Nulls::Equal
+                        } else {
+                            Nulls::Distinct
+                        }
+                    }),
+                    primary: row.get(3),
+                    columns: row.get(4),
+                    plain: row.get(5),
                 });
+            }
+        }
+        let rows = client
+            .query_typed(CHECKED, &[(&self.schema, Type::TEXT)])
+            .await
+            .map_err(failed(DOING))?;
+        for row in rows {
+            if let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) {
+                table.checked = true;
             }
         }
         Ok(())
@@ -240,8 +236,8 @@ impl Catalogue {
                 Table {
                     name: table.name.clone(),
                     columns,
-                    uniques: Vec::new(),
-                    checks: Vec::new(),
+                    indexes: Vec::new(),
+                    checked: false,
                 },
             );
             catalogue
@@ -345,10 +341,12 @@ impl Column {
             name: column.name.clone(),
             type_oid: 0,
             type_name: column.declared.clone(),
+            send: String::new(),
             value: value::Column {
                 kind,
                 not_null: column.not_null,
                 default: None,
+                answers: None,
             },
             has_default: column.has_default,
             sequence: None,
@@ -496,17 +494,15 @@ async fn suspendable(client: &Client, schema: &str) -> Result<Vec<Suspended>, Ta
         .collect())
 }
 
-/// A domain counts as its base type, but its own checks make the server decide (`Other`).
 const COLUMNS: &str = "
-SELECT c.relname::text, a.attname::text, coalesce(nullif(t.typbasetype, 0), t.oid),
-       CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END,
+SELECT c.relname::text, a.attname::text, a.atttypid, a.atttypmod,
        format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
        (SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname)
           FROM pg_depend dep JOIN pg_class s ON s.oid = dep.refobjid AND s.relkind = 'S'
                JOIN pg_namespace sn ON sn.oid = s.relnamespace
          WHERE dep.classid = 'pg_attrdef'::regclass AND dep.objid = d.oid AND dep.refclassid = 'pg_class'::regclass
          LIMIT 1),
-       a.attidentity <> '', t.typtype = 'd'
+       a.attidentity <> '', t.typtype = 'd', t.typsend::regproc::text
   FROM pg_attribute a
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -517,27 +513,29 @@ SELECT c.relname::text, a.attname::text, coalesce(nullif(t.typbasetype, 0), t.oi
    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
  ORDER BY c.relname, a.attnum";
 
-const UNIQUES: &str = "
-SELECT c.relname::text, i.relname::text,
-       ARRAY(SELECT pg_get_indexdef(x.indexrelid, k, true) FROM generate_series(1, x.indnkeyatts) k),
-       x.indexprs IS NULL, pg_get_expr(x.indpred, x.indrelid, true),
-       ARRAY(SELECT a.attname::text FROM generate_series(0, x.indnkeyatts - 1) k
-               JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k] ORDER BY k),
-       pg_get_indexdef(x.indexrelid) LIKE '%NULLS NOT DISTINCT%', x.indisprimary
+const INDEXES: &str = "
+SELECT c.relname::text, i.relname::text, x.indisunique, x.indisprimary,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+              WHERE a.attrelid = x.indrelid AND a.attnum > 0
+                AND (a.attnum = ANY (x.indkey)
+                     OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid
+                                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = x.indrelid AND d.refobjsubid = a.attnum))
+              ORDER BY a.attnum),
+       x.indexprs IS NULL AND x.indpred IS NULL,
+       pg_get_indexdef(x.indexrelid) LIKE '%NULLS NOT DISTINCT%'
   FROM pg_index x
   JOIN pg_class c ON c.oid = x.indrelid
   JOIN pg_class i ON i.oid = x.indexrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = $1 AND x.indisunique
- ORDER BY c.relname, x.indisprimary DESC, i.relname";
+ WHERE n.nspname = $1
+ ORDER BY c.relname, x.indexrelid";
 
-const CHECKS: &str = "
-SELECT c.relname::text, k.conname::text, pg_get_expr(k.conbin, k.conrelid)
+const CHECKED: &str = "
+SELECT DISTINCT c.relname::text
   FROM pg_constraint k
   JOIN pg_class c ON c.oid = k.conrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = $1 AND k.contype = 'c'
- ORDER BY 1, 2";
+ WHERE n.nspname = $1 AND k.contype = 'c'";
 
 const FOREIGN_KEYS: &str = "
 SELECT k.conname::text, c.relname::text,

@@ -3,30 +3,38 @@
 //! before: [`Begun`] → [`Copied`] → [`Verified`] → recorded. Dropping any of them closes the connection,
 //! and PostgreSQL rolls back.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{ClientWrapper, Object};
-use futures_util::SinkExt;
+use futures_util::future::try_join_all;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{SinkExt, TryStreamExt};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio_postgres::types::Type;
-use tokio_postgres::{CancelToken, CopyInSink, Error as PgError};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{CancelToken, CopyInSink, Error as PgError, Statement};
 
 use crate::app::AppTables;
 use crate::catalogue::Catalogue;
+use crate::failpoint;
 use crate::findings::{Findings, Seed};
 use crate::ledger::{self, Entry, LedgerError};
-use crate::plan::Plan;
+use crate::plan::{Plan, TablePlan};
 use crate::progress::Reporter;
-use crate::reader::{self, Event, ReadError, TableTally};
-use crate::source::{Source, SourceError, quote};
+use crate::reader::{self, Event, Outlet, ReadError, TableTally};
+use crate::settings::Verify;
+use crate::source::{Source, SourceError, literal, quote};
 use crate::target::{self, LockedTarget, Server, TargetError, failed};
+use crate::watchdog::Watchdog;
 
 /// Chunks that may wait between reader and connection.
 const CHUNKS_AHEAD: usize = 8;
+/// How long VACUUM or ANALYZE may take before the network is taken for dead.
+const UPKEEP: Duration = Duration::from_mins(10);
 
 /// Why the move did not happen.
 #[derive(Debug, Error)]
@@ -83,6 +91,7 @@ pub enum CopyError {
 pub struct Begun {
     client: ClientWrapper,
     transaction: String,
+    backend: i32,
     catalogue: Arc<Catalogue>,
     plan: Arc<Plan>,
 }
@@ -94,6 +103,12 @@ pub struct Taking<'a> {
     pub app_tables: &'a AppTables,
     /// Whether rows that are there are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
     pub replace: bool,
+}
+
+/// A COPY that has begun.
+struct Copying {
+    sink: Pin<Box<CopyInSink<bytes::Bytes>>>,
+    table: String,
 }
 
 /// Every row has been sent and the indexes are back.
@@ -109,50 +124,45 @@ pub struct Copied {
 pub struct Verified(pub(crate) Copied);
 
 impl Begun {
-    /// Begins the transaction and takes the tables of `plan`.
+    /// Begins the transaction. Nothing is taken yet.
     ///
     /// # Errors
-    /// Somebody else was faster, or PostgreSQL refuses.
+    /// PostgreSQL cannot be reached.
     pub async fn new(
         locked: &LockedTarget,
-        server: &Server,
         catalogue: Catalogue,
         plan: Plan,
-        taking: Taking<'_>,
     ) -> Result<Self, CopyError> {
         // Taken out of the pool for good: whatever happens, this connection is closed, not handed on.
         let client = Object::take(locked.target().client().await?);
-        client
-            .batch_execute("BEGIN")
-            .await
-            .map_err(failed("did not begin a transaction"))?;
+        let doing = "did not begin a transaction";
+        target::brief(client.batch_execute("BEGIN"), failed(doing)).await?;
+        failpoint::reach("transaction_begun");
         target::without_timeouts(&client).await?;
-        let transaction = client
-            .query_typed_one("SELECT pg_current_xact_id()::text", &[])
-            .await
-            .map_err(failed("did not name its transaction"))?
-            .get(0);
-        let begun = Self {
+        locked.announce_move(&client, &plan.schema).await?;
+        let names = "SELECT pg_current_xact_id()::text, pg_backend_pid()";
+        let row = target::brief(client.query_typed_one(names, &[]), failed(doing)).await?;
+        Ok(Self {
             client,
-            transaction,
+            transaction: row.get(0),
+            backend: row.get(1),
             catalogue: Arc::new(catalogue),
             plan: Arc::new(plan),
-        };
-        begun.take_tables(server, taking).await?;
-        Ok(begun)
+        })
     }
 
-    async fn take_tables(&self, server: &Server, taking: Taking<'_>) -> Result<(), CopyError> {
+    /// Takes the tables of the plan: from here on they are ours alone, and empty.
+    ///
+    /// # Errors
+    /// Somebody else was faster, or PostgreSQL refuses.
+    pub async fn take_tables(&self, server: &Server, taking: Taking<'_>) -> Result<(), CopyError> {
         let tables: Vec<String> = self
             .plan
             .tables
             .iter()
             .map(|table| table.qualified.clone())
             .collect();
-        let mut script = String::new();
-        if server.lz4 {
-            script.push_str("SET LOCAL default_toast_compression = 'lz4';\n");
-        }
+        let mut script = server.compression().to_owned();
         if !tables.is_empty() {
             // An app that runs beside us and holds a table must become an error, not a wait without end.
             script.push_str("SET LOCAL lock_timeout = '60s';\n");
@@ -164,6 +174,7 @@ impl Begun {
             script.push_str("SET LOCAL lock_timeout = 0;\n");
         }
         self.run("to lock the app's tables", &script).await?;
+        failpoint::reach("tables_locked");
         // Only now is it certain: nobody can write any more.
         if ledger::read(&self.client, Some(&self.plan.schema))
             .await?
@@ -177,8 +188,8 @@ impl Begun {
             return Err(CopyError::CameIntoUse(used.join(", ")));
         }
         let mut script: String = format!(
-            "DELETE FROM webui_init.leftover WHERE target_schema = '{}';\n",
-            self.plan.schema.replace('\'', "''")
+            "DELETE FROM webui_init.leftover WHERE target_schema = {};\n",
+            literal(&self.plan.schema)
         );
         if self.plan.loads("config") && used.is_empty() {
             // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
@@ -235,6 +246,11 @@ impl Begun {
             .map_err(refused(step))
     }
 
+    /// The server process that serves the transaction.
+    pub fn backend(&self) -> i32 {
+        self.backend
+    }
+
     /// For cancelling whatever statement is running.
     pub fn cancel_token(&self) -> CancelToken {
         self.client.cancel_token()
@@ -249,14 +265,19 @@ impl Begun {
         self,
         source: Source,
         findings: Findings,
+        verify: Verify,
         reporter: &Reporter,
     ) -> Result<(Source, Result<Copied, CopyError>), CopyError> {
         reporter.stage("loading");
+        let digests = verify == Verify::Full;
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let plan = Arc::clone(&self.plan);
         let reading = tokio::task::spawn_blocking(move || {
-            let mut sender = sender;
-            let result = reader::read(&source, &plan, &findings, &mut sender);
+            let mut outlet = Outlet {
+                events: sender,
+                digests,
+            };
+            let result = reader::read(&source, &plan, &findings, &mut outlet);
             (source, result)
         });
         // The channel closes when either side fails, so both end. PostgreSQL's error comes first: a reader
@@ -280,23 +301,16 @@ impl Begun {
             Err(ReadError::Source(error)) => return Err(error.into()),
             Err(ReadError::NoReceiver) => return Err(CopyError::ReaderLost),
         };
-        let is_parent = |table: &str| {
-            self.catalogue
-                .foreign_keys
-                .iter()
-                .any(|key| key.parent == table)
-        };
-        let refused: Vec<Seed> = tallies
-            .iter()
-            .filter(|tally| is_parent(&tally.table))
-            .flat_map(|tally| tally.refused.iter().cloned())
-            .collect();
+        let refused = reader::refused_parents(&tallies, &self.catalogue);
         if !refused.is_empty() {
             return Err(CopyError::ParentsRefused(refused));
         }
         reporter.stage("restoring indexes and foreign keys");
+        failpoint::reach("rows_sent");
         self.restore(reporter).await?;
+        failpoint::reach("indexes_restored");
         self.set_sequences(&tallies).await?;
+        failpoint::reach("sequences_set");
         Ok(Copied {
             begun: self,
             tallies,
@@ -308,46 +322,77 @@ impl Begun {
         mut events: mpsc::Receiver<Event>,
         reporter: &Reporter,
     ) -> Result<(), CopyError> {
-        let mut copy: Option<(std::pin::Pin<Box<CopyInSink<bytes::Bytes>>>, String)> = None;
-        while let Some(event) = events.recv().await {
+        let statements = self.prepare().await?;
+        let mut copy: Option<Copying> = None;
+        let mut ended: Option<Copying> = None;
+        loop {
+            reporter.update(|progress| progress.awaits_server = false);
+            let event = events.recv().await;
+            reporter.update(|progress| progress.awaits_server = true);
             match (event, &mut copy) {
-                (Event::Begin { statement, table }, _) => {
-                    let sink = self
-                        .client
-                        .copy_in(statement.as_str())
-                        .await
-                        .map_err(|error| self.rows_refused(&table, error))?;
+                (Some(Event::Begin { statement, table }), _) => {
+                    let Some(statement) = statements.get(&statement) else {
+                        return Err(CopyError::ReaderLost);
+                    };
+                    // The next COPY is asked for with the end of the last: one round trip for a table, not two.
+                    let (last, begun) =
+                        tokio::join!(self.finish(ended.take()), self.client.copy_in(statement));
+                    last?;
+                    let sink = begun.map_err(|error| self.rows_refused(&table, error))?;
                     reporter.update(|progress| progress.table.clone_from(&table));
-                    copy = Some((Box::pin(sink), table));
+                    copy = Some(Copying {
+                        sink: Box::pin(sink),
+                        table,
+                    });
+                    failpoint::reach("copy_begun");
                 }
-                (Event::Chunk(chunk, rows), Some((sink, table))) => {
+                (Some(Event::Chunk(chunk, rows)), Some(copying)) => {
                     let length = chunk.len() as u64;
-                    if sink.send(chunk).await.is_err() {
+                    if copying.sink.send(chunk).await.is_err() {
                         // The sink only knows that it is closed; finishing it tells what the server said.
-                        let error = sink.as_mut().finish().await.err();
-                        return Err(error.map_or(CopyError::ReaderLost, |error| {
-                            self.rows_refused(table, error)
-                        }));
+                        self.finish(copy.take()).await?;
+                        return Err(CopyError::ReaderLost);
                     }
+                    failpoint::reach("copy_middle");
                     reporter.update(|progress| {
                         progress.bytes += length;
                         progress.rows += rows;
                     });
                 }
-                (Event::End, _) => {
-                    if let Some((mut sink, table)) = copy.take() {
-                        sink.as_mut()
-                            .finish()
-                            .await
-                            .map_err(|error| self.rows_refused(&table, error))?;
-                    }
-                }
-                (Event::Chunk(..), None) => return Err(CopyError::ReaderLost),
+                (Some(Event::End), _) => ended = copy.take(),
+                (Some(Event::Chunk(..)), None) => return Err(CopyError::ReaderLost),
+                (None, _) => break,
             }
         }
         // The reader stopped in the middle: what it has begun is aborted, not ended.
         drop(copy);
-        Ok(())
+        self.finish(ended).await
+    }
+
+    /// Every COPY of the load by its text, prepared in one round trip for all.
+    async fn prepare(&self) -> Result<HashMap<String, Statement>, CopyError> {
+        let statements = self.plan.tables.iter().map(TablePlan::copy_statement);
+        let statements = statements.chain([reader::LEFTOVER_COPY.to_owned()]);
+        let prepared = statements.map(|text| async {
+            let statement = self.client.prepare(&text).await?;
+            Ok((text, statement))
+        });
+        let prepared: Vec<_> = try_join_all(prepared)
+            .await
+            .map_err(refused("to prepare the load"))?;
+        Ok(prepared.into_iter().collect())
+    }
+
+    /// Ends a COPY and hears what the server says of it.
+    async fn finish(&self, copying: Option<Copying>) -> Result<(), CopyError> {
+        let Some(Copying { mut sink, table }) = copying else {
+            return Ok(());
+        };
+        let finished = sink.as_mut().finish().await;
+        failpoint::reach("copy_ended");
+        finished
+            .map(drop)
+            .map_err(|error| self.rows_refused(&table, error))
     }
 
     /// Tells rows at fault, which can be found one by one, from everything else.
@@ -363,15 +408,24 @@ impl Begun {
     }
 
     async fn restore(&self, reporter: &Reporter) -> Result<(), CopyError> {
-        for item in self.suspension().restores() {
-            reporter.update(|progress| progress.table.clone_from(&item.table));
-            if let Err(error) = self.client.batch_execute(item.restore()).await {
-                return Err(if item.is_foreign_key() {
-                    refused(&format!("{} on {}", item.name, item.table))(error)
-                } else {
-                    self.rows_refused(&item.table, error)
-                });
-            }
+        let suspension = self.suspension();
+        // Asked for all at once, answered one after the other: distance to the server is paid once.
+        let mut restored: FuturesOrdered<_> = suspension
+            .restores()
+            .map(|item| async move {
+                let done = self.client.batch_execute(item.restore()).await;
+                done.map_err(|error| {
+                    if item.is_foreign_key() {
+                        refused(&format!("{} on {}", item.name, item.table))(error)
+                    } else {
+                        self.rows_refused(&item.table, error)
+                    }
+                })?;
+                Ok::<_, CopyError>(&item.table)
+            })
+            .collect();
+        while let Some(table) = restored.try_next().await? {
+            reporter.update(|progress| progress.table.clone_from(table));
         }
         let now = Catalogue::read(&self.client, &self.plan.schema).await?;
         let (before, after) = (self.catalogue.fixtures(), now.fixtures());
@@ -426,6 +480,11 @@ impl Copied {
         &self.begun.plan
     }
 
+    /// The server process that serves the transaction.
+    pub fn backend(&self) -> i32 {
+        self.begun.backend
+    }
+
     /// The open transaction.
     pub fn client(&self) -> &ClientWrapper {
         &self.begun.client
@@ -458,7 +517,7 @@ impl Verified {
     }
 
     /// Writes the marker, makes sure that `still_true` holds, and commits. Afterwards the move is complete,
-    /// for ever.
+    /// for ever. Returns the plan that was carried out.
     ///
     /// # Errors
     /// Nothing was moved, but for [`CopyError::OutcomeUnknown`], where the next start finds out.
@@ -466,29 +525,41 @@ impl Verified {
         self,
         entry: &Entry<'_>,
         locked: &LockedTarget,
+        watchdog: Watchdog<'_>,
         still_true: impl FnOnce() -> Result<(), SourceError>,
-    ) -> Result<Copied, CopyError> {
-        let copied = self.0;
-        ledger::write(&copied.begun.client, entry).await?;
+    ) -> Result<Arc<Plan>, CopyError> {
+        let Begun {
+            client,
+            transaction,
+            plan,
+            ..
+        } = self.0.begun;
+        watchdog.over(ledger::write(&client, entry)).await??;
+        failpoint::reach("marker_written");
         still_true()?;
-        match copied.begun.client.batch_execute("COMMIT").await {
-            Ok(()) => Ok(copied),
-            Err(error)
-                if error.as_db_error().is_some()
-                    && target::classify(&error) != target::Class::Transient =>
-            {
-                Err(refused("to commit")(error))
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "the connection broke while PostgreSQL was committing; asking it how that ended"
-                );
-                if committed(locked, &copied.begun.transaction, entry.target_schema).await? {
-                    return Ok(copied);
+        failpoint::reach("before_commit");
+        let error = match watchdog.over(client.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => return Ok(plan),
+            Ok(Err(error)) => {
+                let answered = error.as_db_error().is_some()
+                    && target::classify(&error) != target::Class::Transient;
+                let error = refused("to commit")(error);
+                if answered {
+                    return Err(error);
                 }
-                Err(refused("to commit")(error))
+                error
             }
+            Err(stalled) => stalled.into(),
+        };
+        tracing::warn!(
+            "the connection broke while PostgreSQL was committing; asking it how that ended"
+        );
+        // A COMMIT that never arrived must not keep the transaction open while its outcome is asked for.
+        drop(client);
+        if committed(locked, &transaction, entry.target_schema).await? {
+            return Ok(plan);
         }
+        Err(error)
     }
 }
 
@@ -535,10 +606,46 @@ async fn committed(
     }
 }
 
+/// Gives back the room that rows of a rolled-back attempt still take: PostgreSQL leaves them where they are,
+/// and a load after it would not overwrite them, so that a restart loop would eat the disk. VACUUM and not
+/// TRUNCATE: the new files of a TRUNCATE stay behind for ever if the server crashes before COMMIT.
+///
+/// # Errors
+/// The connection breaks or nothing comes back. That a table cannot be vacuumed is no error.
+pub async fn reclaim(locked: &LockedTarget, plan: &Plan) -> Result<(), TargetError> {
+    const WORTH_IT: &str = "4 * 1024 * 1024";
+    let doing = "did not tell the sizes of its tables";
+    let client = locked.target().client().await?;
+    let names = plan.tables.iter().map(|table| table.qualified.as_str());
+    let names: Vec<&str> = names.chain(["webui_init.leftover"]).collect();
+    let sql = format!(
+        "SELECT name FROM unnest($1::text[]) name WHERE pg_table_size(to_regclass(name)) > {WORTH_IT}"
+    );
+    let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
+    let rows = target::brief(client.query_typed(&sql, &arguments), failed(doing)).await?;
+    let swollen: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    if swollen.is_empty() {
+        return Ok(());
+    }
+    tracing::debug!("vacuuming {}", swollen.join(", "));
+    let statement = format!("VACUUM {}", swollen.join(", "));
+    match tokio::time::timeout(UPKEEP, client.batch_execute(&statement)).await {
+        Err(_) => Err(TargetError::Stalled),
+        Ok(Err(error)) if error.as_db_error().is_none() => {
+            Err(failed("did not clear its tables")(error))
+        }
+        Ok(done) => {
+            if let Err(error) = done {
+                tracing::debug!("not vacuumed: {}", crate::failure::chain(&error));
+            }
+            Ok(())
+        }
+    }
+}
+
 /// Tells the planner about the new rows. The move is complete without it.
-pub async fn analyze(locked: &LockedTarget, copied: &Copied) {
-    let tables: Vec<&str> = copied
-        .plan()
+pub async fn analyze(locked: &LockedTarget, plan: &Plan) {
+    let tables: Vec<&str> = plan
         .tables
         .iter()
         .map(|table| table.qualified.as_str())
@@ -548,10 +655,11 @@ pub async fn analyze(locked: &LockedTarget, copied: &Copied) {
     }
     let analyzed = async {
         let client = locked.target().client().await?;
-        client
-            .batch_execute(&format!("ANALYZE {}", tables.join(", ")))
-            .await
-            .map_err(failed("did not analyze the tables"))
+        let statement = format!("ANALYZE {}", tables.join(", "));
+        match tokio::time::timeout(UPKEEP, client.batch_execute(&statement)).await {
+            Ok(done) => done.map_err(failed("did not analyze the tables")),
+            Err(_) => Err(TargetError::Stalled),
+        }
     };
     if let Err(error) = pin!(analyzed).await {
         tracing::warn!(

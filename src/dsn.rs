@@ -987,13 +987,11 @@ fn host_list(list: &str) -> Option<Vec<(String, Option<u16>)>> {
 }
 
 fn host_and_port(entry: &str) -> Option<(String, Option<u16>)> {
-    if entry.starts_with('/') || entry.parse::<Ipv6Addr>().is_ok() {
+    if entry.starts_with('/') || is_ipv6(entry) {
         return Some((entry.to_owned(), None));
     }
     let (host, port) = if let Some(bracketed) = entry.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']')?;
-        // An interface may follow the address: fe80::1%eth0.
-        address.split('%').next()?.parse::<Ipv6Addr>().ok()?;
         (
             address,
             if port.is_empty() {
@@ -1012,11 +1010,35 @@ fn host_and_port(entry: &str) -> Option<(String, Option<u16>)> {
         Some(digits) => Some(port_number(digits)?),
     };
     let host = percent_decode_str(host).decode_utf8().ok()?.into_owned();
-    let is_socket = host.starts_with(['/', '@']) && !host.contains('\0');
+    // A comma parts hosts, for libpq too. Behind the @ of an abstract socket, [`Dsn::app_url`] would have escapes and a
+    // port read once more.
+    let plain: &[char] = if host.starts_with('@') {
+        &['\0', ',', ':', '%']
+    } else {
+        &['\0', ',']
+    };
+    let is_socket = host.starts_with(['/', '@']) && !host.contains(plain);
     let is_name = host
         .chars()
         .all(|c| c.is_alphanumeric() || "-._".contains(c));
-    (is_socket || is_name || entry.starts_with('[')).then_some((host, port))
+    let fits = if entry.starts_with('[') {
+        is_ipv6(&host)
+    } else {
+        is_socket || is_name
+    };
+    fits.then_some((host, port))
+}
+
+/// An address, which an interface may follow: `fe80::1%eth0`.
+fn is_ipv6(text: &str) -> bool {
+    let (address, interface) = text
+        .split_once('%')
+        .map_or((text, None), |(address, name)| (address, Some(name)));
+    let is_name = |name: &str| {
+        let mut characters = name.chars();
+        !name.is_empty() && characters.all(|c| c.is_alphanumeric() || "-._".contains(c))
+    };
+    address.parse::<Ipv6Addr>().is_ok() && interface.is_none_or(is_name)
 }
 
 fn port_number(digits: &str) -> Option<u16> {
@@ -1279,6 +1301,9 @@ mod tests {
             "postgresql://u:s3cret@host/d/b",
             "postgresql://u:s3cret@host/db?a b=c",
             "postgresql://u:s3cret@${HOST}/db",
+            "postgresql://u:s3cret@%2Frun%2Ca/db",
+            "postgresql://u:s3cret@[::1%]/db",
+            "postgresql://u:s3cret@%40a%3A1/db",
         ] {
             assert_eq!(refusal(url), DsnError::Unreadable, "{url}");
         }
@@ -1356,6 +1381,10 @@ mod tests {
         assert_eq!(hosts("postgres://u@[::1]:5433/d"), "[::1]:5433");
         assert_eq!(
             hosts("postgres://u@[fe80::1%eth0]/d"),
+            "[fe80::1%eth0]:5432"
+        );
+        assert_eq!(
+            hosts("postgres://u@/d?host=fe80::1%25eth0"),
             "[fe80::1%eth0]:5432"
         );
         assert_eq!(hosts("postgres://u@a:1,b,[::1]:3/d"), "a:1 b:5432 [::1]:3");

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use thiserror::Error;
 
-use crate::signals;
+use crate::{failpoint, signals};
 
 /// The changes to the inherited environment that the app sees; everything else passes through.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub fn exec(command: &[OsString], changes: &EnvironmentChanges) -> Result<Infall
     for name in &changes.remove {
         app.env_remove(name);
     }
+    failpoint::reach("before_exec");
     signals::reset();
     let error = app.exec();
     Err(match error.kind() {

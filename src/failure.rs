@@ -2,6 +2,7 @@
 //! left untouched, and the next step to take.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use thiserror::Error;
 use tokio_postgres::Error as PgError;
@@ -40,6 +41,29 @@ pub const EX_CONFIG: u8 = 78;
 pub const CANNOT_RUN: u8 = 126;
 /// The command to exec is not there.
 pub const NOT_FOUND: u8 = 127;
+
+/// Why this instance does not move what there is to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// `ENABLE_DB_MIGRATIONS=false`.
+    MayNot,
+    /// A move was begun, and this instance does not see the old database.
+    SeesNoSource,
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MayNot => {
+                "there is data to move, and ENABLE_DB_MIGRATIONS=false leaves that to another instance"
+            }
+            Self::SeesNoSource => {
+                "a move into this database was begun and is not complete, and this instance sees no old database, so it is left to \
+                 another one"
+            }
+        })
+    }
+}
 
 /// Everything that can end the program but success.
 #[derive(Debug, Error)]
@@ -90,11 +114,24 @@ pub enum Failure {
     /// `verify` found rows missing.
     #[error("{0} rows of the old database are missing in PostgreSQL")]
     Missing(u64),
-    /// `ENABLE_DB_MIGRATIONS=false`, and nobody moved the data.
+    /// Another instance was to move the data, and none did.
+    #[error("{why}, but none has completed it within {waited} s")]
+    NotThisInstance {
+        /// Seconds waited.
+        waited: u64,
+        /// Why it was left to another one.
+        why: Absent,
+    },
+    /// Accounts at which the app's own upgrade would stop.
     #[error(
-        "there is data to move, ENABLE_DB_MIGRATIONS=false leaves that to another instance, and none has done it within {0} s"
+        "in {source_path}, accounts share an e-mail address but for its case, and this image's upgrade takes an address once only: {accounts}"
     )]
-    NotThisInstance(u64),
+    SharedAddresses {
+        /// The source.
+        source_path: String,
+        /// Their ids.
+        accounts: String,
+    },
     /// What would be committed has lost people.
     #[error("{source_path} has {had} users, but {left} would be left after {step}")]
     UsersLost {
@@ -147,9 +184,10 @@ impl Failure {
             Self::Conflict { .. }
             | Self::Leftovers { .. }
             | Self::Missing(_)
+            | Self::SharedAddresses { .. }
             | Self::UsersLost { .. } => EX_DATAERR,
             Self::Settings(_) | Self::NothingToCompare(_) | Self::NoTarget => EX_CONFIG,
-            Self::NotThisInstance(_) => EX_TEMPFAIL,
+            Self::NotThisInstance { .. } => EX_TEMPFAIL,
             Self::Interrupted { number, .. } => 128 + number,
         }
     }
@@ -188,8 +226,19 @@ impl Failure {
             Self::Missing(_) => "If they were deleted in Open WebUI after the move, all is well. Otherwise the old database still \
                  has them: it is untouched."
                 .to_owned(),
-            Self::NotThisInstance(_) => "Start one instance, and only one, with ENABLE_DB_MIGRATIONS=true (the default) and the data \
-                 volume mounted; the others follow by themselves."
+            Self::NotThisInstance { why, .. } => {
+                let mut advice = "Start one instance, and only one, with ENABLE_DB_MIGRATIONS=true (the default) and the data volume \
+                     mounted; the others follow by themselves."
+                    .to_owned();
+                if *why == Absent::SeesNoSource {
+                    advice.push_str(
+                        " If the old database is gone for good and a fresh start is wanted: DELETE FROM webui_init.attempt.",
+                    );
+                }
+                advice
+            }
+            Self::SharedAddresses { .. } => "Remove DATABASE_URL and start the image that ran before, sign in as an admin, and change the \
+                 address of one account of each pair, or delete it; then set DATABASE_URL again. webui-init never merges accounts."
                 .to_owned(),
             Self::UsersLost { .. } => "Whoever opens an empty Open WebUI first becomes its admin, so it is not started. Look at the lines \
                  above for what the users were refused for, or at the tables that Open WebUI's schema step made."

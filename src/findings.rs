@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use crate::catalogue::{Catalogue, ForeignKey};
 use crate::plan::{Plan, TablePlan};
-use crate::source::quote;
+use crate::source::{literal, quote};
 
 /// What was found, by table and row id.
 #[derive(Debug, Default, Clone)]
@@ -117,10 +117,19 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
         .map(|name| position(child, name))
         .collect::<Option<_>>()?;
     let column = |at: usize| format!("c.{}", quote(&child.source.columns[at].name));
-    let referencing: Vec<String> = columns
+    // NULL refers to nothing, unless the target takes no NULL: what stands in for it would refer to nobody.
+    let takes_null = |name: &String| {
+        let mut fields = child.fields.iter();
+        fields.any(|field| field.column.name == *name && !field.column.value.not_null)
+    };
+    let mut referencing: Vec<String> = key
+        .columns
         .iter()
-        .map(|at| format!("{} IS NOT NULL", column(*at)))
+        .zip(&columns)
+        .filter(|(name, _)| takes_null(name))
+        .map(|(_, at)| format!("{} IS NOT NULL", column(*at)))
         .collect();
+    referencing.push("1".to_owned());
     let parent = plan.tables.iter().find(|table| table.name() == key.parent);
     let missing = match parent.and_then(|parent| Some((parent, parent.source.rowid?))) {
         Some((parent, parent_rowid)) => {
@@ -147,13 +156,7 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
         None if parent.is_some() => return None,
         None => "1".to_owned(),
     };
-    let nullable = key.set_null
-        && key.columns.iter().all(|name| {
-            child
-                .fields
-                .iter()
-                .any(|field| field.column.name == *name && !field.column.value.not_null)
-        });
+    let nullable = key.set_null && key.columns.iter().all(takes_null);
     let (table, reason) = (
         literal(child.name()),
         literal(&format!(
@@ -186,8 +189,4 @@ fn position(table: &TablePlan, column: &str) -> Option<usize> {
         .columns
         .iter()
         .position(|known| known.name.eq_ignore_ascii_case(column))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -14,7 +14,7 @@ use crate::findings::{Findings, Seed};
 use crate::plan::{Plan, TablePlan};
 use crate::reader::{self, HEADER, ReadError, TRAILER};
 use crate::source::Source;
-use crate::target::{self, LockedTarget, failed};
+use crate::target::{self, LockedTarget, Server, failed};
 
 /// Rows and bytes of a batch.
 const BATCH_ROWS: usize = 2000;
@@ -26,6 +26,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// The source cannot be read, or PostgreSQL refuses something else than a row.
 pub async fn isolate(
     locked: &LockedTarget,
+    server: &Server,
     catalogue: &Catalogue,
     plan: &Plan,
     source: Source,
@@ -47,7 +48,8 @@ pub async fn isolate(
         .map_err(failed("did not begin a transaction"))?;
     target::without_timeouts(&client).await?;
     let script = format!(
-        "SET LOCAL lock_timeout = '60s';\nDELETE FROM {};\n{}SET LOCAL lock_timeout = 0;",
+        "{}SET LOCAL lock_timeout = '60s';\nDELETE FROM {};\n{}SET LOCAL lock_timeout = 0;",
+        server.compression(),
         table.qualified,
         catalogue.foreign_keys_of(table.name()).drop_script()
     );
@@ -56,10 +58,27 @@ pub async fn isolate(
         .await
         .map_err(failed("did not clear the table to be searched"))?;
 
+    sift(&client, &table, &table, plan, source, findings, |_| true).await
+}
+
+/// Sends the rows of `table` for which `suspect` holds to the same table or one like it, `into`, within the
+/// transaction of `client`.
+///
+/// # Errors
+/// As [`isolate`].
+pub async fn sift(
+    client: &Client,
+    into: &TablePlan,
+    table: &TablePlan,
+    plan: &Plan,
+    source: Source,
+    findings: Findings,
+    suspect: impl Fn(i64) -> bool + Send + 'static,
+) -> Result<(Source, Vec<Seed>), CopyError> {
     let (sender, mut rows) = mpsc::channel(2);
     let (plan, searched) = (plan.clone(), table.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let take = |rowid, row| sender.blocking_send((rowid, row)).is_ok();
+        let take = |rowid, row| !suspect(rowid) || sender.blocking_send((rowid, row)).is_ok();
         let read = reader::read_singly(&source, &plan, &findings, &searched, take);
         (source, read)
     });
@@ -70,12 +89,12 @@ pub async fn isolate(
         size += row.len();
         batch.push((rowid, row));
         if batch.len() >= BATCH_ROWS || size >= BATCH_BYTES {
-            store(&client, &table, &batch, &mut refused).await?;
+            store(client, into, &batch, &mut refused).await?;
             batch.clear();
             size = 0;
         }
     }
-    store(&client, &table, &batch, &mut refused).await?;
+    store(client, into, &batch, &mut refused).await?;
     let (source, read) = reading.await.map_err(|_| CopyError::ReaderLost)?;
     match read {
         Ok(()) => Ok((source, refused)),

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error as PgError};
 
+use crate::attempts;
 use crate::source::Fingerprint;
 
 mod embedded {
@@ -95,7 +96,18 @@ pub async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    make(client).await
+    match make(client).await {
+        // What the first version made is enough for a move. Later tables must not fail one that an administrator
+        // allowed no more than that.
+        Err(_) if serves(client).await => Ok(()),
+        result => result,
+    }
+}
+
+async fn serves(client: &Client) -> bool {
+    let sql = "SELECT to_regclass('webui_init.migration') IS NOT NULL AND to_regclass('webui_init.leftover') IS NOT NULL";
+    let row = client.query_typed_one(sql, &[]).await;
+    row.is_ok_and(|row| row.get(0))
 }
 
 async fn make(client: &mut Client) -> Result<(), LedgerError> {
@@ -150,7 +162,7 @@ pub struct Entry<'a> {
     pub seconds: f64,
 }
 
-/// Inserts the marker, in the transaction that moved the rows.
+/// Inserts the marker, in the transaction that moved the rows, which thereby forgets the attempts that failed.
 ///
 /// # Errors
 /// Above all a unique violation: somebody else's move was recorded first.
@@ -178,5 +190,6 @@ pub async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError
         )
         .await
         .map_err(|source| LedgerError::Postgres { doing: "written", source })?;
+    attempts::forget(client, entry.target_schema).await;
     Ok(())
 }

@@ -4,18 +4,22 @@
 //! One flow of values, a line each; every stage consumes the one before, and [`boot`] alone sees them all:
 //!
 //! 1. [`settings`], [`dsn`], [`tls`], [`secret`]: the environment, checked;
-//! 2. [`target`], [`ledger`]: PostgreSQL, reached, locked, and its marker read;
+//! 2. [`target`], [`ledger`], [`attempts`]: PostgreSQL, reached, locked, its marker read, and past failures heeded;
 //! 3. [`source`], [`wal`], [`scratch`]: `webui.db`, opened without changing a byte;
 //! 4. [`app`]: Open WebUI's own Alembic makes the tables and upgrades a private copy;
-//! 5. [`catalogue`], [`plan`], [`findings`]: what goes where, and which rows cannot;
-//! 6. [`reader`], [`value`], [`json`], [`digest`], [`leftovers`]: rows out of SQLite, as PostgreSQL wants them;
-//! 7. [`copy`], [`isolate`]: into PostgreSQL, in one transaction, without the rows that it refuses;
+//! 5. [`catalogue`], [`plan`], [`findings`], [`accounts`]: what goes where, and which rows cannot;
+//! 6. [`reader`], [`value`], [`input`], [`json`], [`digest`], [`leftovers`]: rows out of SQLite, as PostgreSQL wants them;
+//! 7. [`copy`], [`isolate`], [`watchdog`]: into PostgreSQL, in one transaction, without the rows that it refuses;
 //! 8. [`verify`]: the proof, without which nothing is recorded;
 //! 9. [`report`], [`progress`], [`log`], [`failure`]: what people are told;
-//! 10. [`survey`], [`audit`]: the same, asked beforehand and afterwards;
+//! 10. [`survey`], [`foresight`], [`audit`]: the same, asked beforehand and afterwards;
 //! 11. [`signals`], [`exec`]: the real app, as this process.
+//!
+//! Beside the flow, [`failpoint`] marks its stages for `tests/faults`; release builds have nothing of it.
 
+pub mod accounts;
 pub mod app;
+pub mod attempts;
 pub mod audit;
 pub mod boot;
 pub mod catalogue;
@@ -24,8 +28,11 @@ pub mod copy;
 pub mod digest;
 pub mod dsn;
 pub mod exec;
+pub mod failpoint;
 pub mod failure;
 pub mod findings;
+pub mod foresight;
+pub mod input;
 pub mod isolate;
 pub mod json;
 pub mod ledger;
@@ -46,3 +53,4 @@ pub mod tls;
 pub mod value;
 pub mod verify;
 pub mod wal;
+pub mod watchdog;

@@ -98,11 +98,9 @@ impl TablePlan {
             })
             .map(|column| column.name.clone())
             .collect();
-        let key = target.uniques.iter().find(|unique| unique.primary);
-        let in_key = |name: &str| {
-            key.and_then(|key| key.columns.as_ref())
-                .is_none_or(|columns| columns.iter().any(|column| column == name))
-        };
+        let key = target.indexes.iter().find(|index| index.primary);
+        let in_key =
+            |name: &str| key.is_none_or(|key| key.columns.iter().any(|column| column == name));
         let primary = (0..fields.len())
             .filter(|at| in_key(&fields[*at].column.name))
             .collect();
@@ -113,6 +111,22 @@ impl TablePlan {
             qualified: catalogue.qualified(&table.name),
             primary,
         }
+    }
+
+    /// The same rows with nothing but the fields named.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.fields.retain(|field| wanted(&field.column.name));
+        let mut columns = Vec::new();
+        for field in &mut self.fields {
+            if let Some(from) = &mut field.from {
+                columns.push(self.source.columns[*from].clone());
+                *from = columns.len() - 1;
+            }
+        }
+        self.source.columns = columns;
+        self.primary.clear();
+        self
     }
 
     /// The table's name.
@@ -173,10 +187,12 @@ mod tests {
             name: name.to_owned(),
             type_oid: 25,
             type_name: "text".to_owned(),
+            send: "textsend".to_owned(),
             value: value::Column {
                 kind: Kind::Text,
                 not_null,
                 default: None,
+                answers: None,
             },
             has_default: false,
             sequence: None,
@@ -211,8 +227,8 @@ mod tests {
                 column("new", false),
                 column("needed", true),
             ],
-            uniques: Vec::new(),
-            checks: Vec::new(),
+            indexes: Vec::new(),
+            checked: false,
         };
         let catalogue = Catalogue::of("public", BTreeMap::from([("user".to_owned(), target)]));
         let tables = [

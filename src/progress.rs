@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// How far the move is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The stage, as a verb phrase; empty while there is nothing to tell.
     pub stage: &'static str,
@@ -18,6 +18,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes of the source, for a sense of proportion.
     pub source_bytes: u64,
+    /// Whether PostgreSQL has to act next, not this program.
+    pub awaits_server: bool,
 }
 
 /// The stages' end of the channel.
@@ -37,7 +39,13 @@ impl Reporter {
         self.0.send_modify(|progress| {
             progress.stage = stage;
             progress.table.clear();
+            progress.awaits_server = true;
         });
+    }
+
+    /// How far it is now.
+    pub fn seen(&self) -> Progress {
+        self.0.borrow().clone()
     }
 
     /// Changes the numbers.

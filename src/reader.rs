@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 use tokio::sync::mpsc::Sender;
 
+use crate::catalogue::Catalogue;
 use crate::digest::{Digest, RowHash};
 use crate::findings::{Findings, Seed, TableFindings};
 use crate::leftovers::{self, Reason};
@@ -27,7 +28,8 @@ pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// How it ends.
 pub const TRAILER: &[u8] = &[0xff, 0xff];
 const LEFTOVER: &str = "webui_init.leftover";
-const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
+/// The COPY that takes what is kept aside.
+pub const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
 
 /// What the reader hands over.
 #[derive(Debug)]
@@ -55,6 +57,11 @@ pub trait Sink {
         false
     }
 
+    /// Whether anybody will look at the digests; else rows are only counted.
+    fn wants_digests(&self) -> bool {
+        self.wants_rows()
+    }
+
     /// Takes the hashes of one row that is sent: of its key in the target, and of the whole of it. `name` tells
     /// its key as text.
     fn row(&mut self, _table: &str, _key: [u8; 16], _hash: [u8; 16], _name: &dyn Fn() -> String) {}
@@ -70,9 +77,22 @@ impl Sink for Nowhere {
     }
 }
 
-impl Sink for Sender<Event> {
+/// The sink of the move: events cross over to the thread that sends them.
+#[derive(Debug)]
+pub struct Outlet {
+    /// The other end.
+    pub events: Sender<Event>,
+    /// Whether rows are hashed.
+    pub digests: bool,
+}
+
+impl Sink for Outlet {
     fn take(&mut self, event: Event) -> bool {
-        self.blocking_send(event).is_ok()
+        self.events.blocking_send(event).is_ok()
+    }
+
+    fn wants_digests(&self) -> bool {
+        self.digests
     }
 }
 
@@ -104,6 +124,8 @@ pub struct TableTally {
     pub bytes: u64,
     /// Originals kept aside, by reason.
     pub leftovers: BTreeMap<Reason, Kept>,
+    /// Rows in the target of which an original, or a part that has no column there, is kept aside.
+    pub altered: u64,
     /// Rows that were found only now to have no place in the target.
     pub refused: Vec<Seed>,
 }
@@ -142,6 +164,20 @@ pub fn read(
         tallies.extend(read_unknown(source, plan, table, sink)?);
     }
     Ok(tallies)
+}
+
+/// The rows that were found only while reading to have no place in the target, of tables that others refer to:
+/// their children are orphans, which have to be searched for anew.
+pub fn refused_parents(tallies: &[TableTally], catalogue: &Catalogue) -> Vec<Seed> {
+    let is_parent = |table: &str| {
+        let mut keys = catalogue.foreign_keys.iter();
+        keys.any(|key| key.parent == table)
+    };
+    tallies
+        .iter()
+        .filter(|tally| is_parent(&tally.table))
+        .flat_map(|tally| tally.refused.iter().cloned())
+        .collect()
 }
 
 /// Reads one table and hands over every row that would be sent, each as its row id and its bytes.
@@ -238,7 +274,7 @@ impl TableReader<'_> {
 
         let mut aside = Stream::new(LEFTOVER_COPY.to_owned(), LEFTOVER);
         self.keep_offenders(&offences, &mut aside, &mut tally, sink)?;
-        self.keep_unknown_columns(&mut aside, &mut tally, sink)?;
+        self.keep_unknown_columns(&offences, &mut aside, &mut tally, sink)?;
         aside.finish(sink)?;
         tally.bytes += aside.sent;
         Ok(tally)
@@ -319,7 +355,9 @@ impl TableReader<'_> {
             .get(&rowid)
             .map_or(&[][..], Vec::as_slice);
         let (tuple_start, offences_start) = (stream.buffer.len(), offences.len());
-        let mut hash = RowHash::new(self.table.fields.len());
+        let mut hash = sink
+            .wants_digests()
+            .then(|| RowHash::new(self.table.fields.len()));
         let mut key = sink
             .wants_rows()
             .then(|| RowHash::new(self.table.primary.len()));
@@ -356,14 +394,19 @@ impl TableReader<'_> {
                     return;
                 }
             }
-            hash.field(field.column.type_oid, &stream.buffer[start..]);
+            if let Some(hash) = &mut hash {
+                hash.field(field.column.type_oid, &stream.buffer[start..]);
+            }
             if let Some(key) = key.as_mut().filter(|_| self.table.primary.contains(&at)) {
                 key.field(field.column.type_oid, &stream.buffer[start..]);
             }
         }
-        let hash = hash.finish();
-        digest.add(hash);
-        if let Some(key) = key {
+        let hash = hash.map(RowHash::finish);
+        match hash {
+            Some(hash) => digest.add(hash),
+            None => digest.rows += 1,
+        }
+        if let (Some(key), Some(hash)) = (key, hash) {
             let name = || self::key(&self.table.source, &self.table.keys(), Some(rowid), row);
             sink.row(self.table.name(), key.finish(), hash, &name);
         }
@@ -382,6 +425,8 @@ impl TableReader<'_> {
             return Ok(());
         }
         let mut groups = offences.chunk_by(|a, b| a.rowid == b.rowid);
+        let in_place = |group: &&[Offence]| group[0].reason.row_is_in_place();
+        tally.altered += groups.clone().filter(in_place).count() as u64;
         let Some(rowid) = self.table.source.rowid else {
             let mut next = groups.next();
             return self.each_row(|position, row| {
@@ -443,6 +488,7 @@ impl TableReader<'_> {
 
     fn keep_unknown_columns(
         &self,
+        offences: &[Offence],
         stream: &mut Stream,
         tally: &mut TableTally,
         sink: &mut dyn Sink,
@@ -462,6 +508,12 @@ impl TableReader<'_> {
                 .iter()
                 .any(|at| row.get_ref_unwrap(at + 1) != ValueRef::Null)
             {
+                // Offences come in the order of the rows. A row that is kept aside whole needs no more.
+                match offences.binary_search_by_key(&rowid, |offence| offence.rowid) {
+                    Ok(at) if !offences[at].reason.row_is_in_place() => return Ok(()),
+                    Ok(_) => {}
+                    Err(_) => tally.altered += 1,
+                }
                 let concerned =
                     |at: usize| unknown.contains(&at) || self.table.source.columns[at].key;
                 self.leftover(

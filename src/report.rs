@@ -67,7 +67,7 @@ impl Report {
         let rows = tallies.iter().map(|tally| tally.digest.rows).sum();
         Self {
             rows,
-            unchanged: rows - kept(true).min(rows),
+            unchanged: rows - tallies.iter().map(|tally| tally.altered).sum::<u64>(),
             leftovers: kept(true) + kept(false),
             bytes: tallies.iter().map(|tally| tally.bytes).sum(),
             seconds,

@@ -68,6 +68,18 @@ fn unique() -> String {
 }
 
 impl Scratch {
+    /// Removes what processes that are gone left in these places; what cannot be removed is left to the next start.
+    pub fn remove_abandoned(places: &[PathBuf]) {
+        for place in places {
+            if let Err(error) = sweep(place) {
+                tracing::debug!(
+                    "no looking for scratch directories in {}: {error}",
+                    place.display()
+                );
+            }
+        }
+    }
+
     /// Makes the directory in the first candidate that is writable and has `needed` bytes free.
     ///
     /// # Errors

@@ -760,6 +760,11 @@ pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Writes a text as a literal, for SQLite as for PostgreSQL.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Whether another process holds any lock on the given bytes. `F_GETLK` takes none itself.
 fn locked(path: &Path, start: i64, length: i64) -> io::Result<bool> {
     let file = match File::open(path) {

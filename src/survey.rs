@@ -1,20 +1,26 @@
 //! Owns `webui-init plan`: both sides are read, nothing is written anywhere, and what a move would do is told.
 //! The counts come from the reader that the move itself uses.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use crate::accounts::{self, Account};
 use crate::app::{App, AppTables, Migrations};
-use crate::boot::{Controls, off_thread, open_source};
+use crate::boot::{Controls, on_source, open_source};
 use crate::catalogue::Catalogue;
-use crate::failure::Failure;
-use crate::findings::Findings;
+use crate::failure::{Failure, chain};
+use crate::findings::{Findings, Seed};
+use crate::foresight::Trials;
+use crate::input;
 use crate::plan::Plan;
 use crate::progress;
-use crate::reader::{self, Nowhere, ReadError};
+use crate::reader::{self, Nowhere, ReadError, TableTally};
 use crate::report::Report;
 use crate::settings::{OnConflict, Settings};
 use crate::source::{self, Census, Found, Source, SourceError};
-use crate::target::{Target, tables_in_use};
+use crate::target::{Server, Target, tables_in_use};
 
 /// What the next boot would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,6 +53,8 @@ pub struct Survey {
     pub in_use: Vec<String>,
     /// The source, if there is one.
     pub source: Option<SourceSurvey>,
+    /// Accounts, by their ids, that share an e-mail address but for its case. PostgreSQL takes one of each group.
+    pub shared_addresses: Vec<Vec<String>>,
     /// The move, if there would be one.
     pub report: Option<Report>,
     /// What could not be foreseen.
@@ -79,6 +87,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         target_revision: None,
         in_use: Vec::new(),
         source: None,
+        shared_addresses: Vec::new(),
         report: None,
         unforeseen: Vec::new(),
     };
@@ -119,11 +128,16 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         }
         _ => None,
     };
-    drop(client);
+    let sharing = accounts::sharing(&client, accounts::read(&source)?).await?;
+    survey.shared_addresses = sharing
+        .iter()
+        .map(|group| group.iter().map(|account| account.id.clone()).collect())
+        .collect();
     if catalogue.is_none() {
         survey.unforeseen.push(
             "PostgreSQL has no tables at the source's revision yet, so types and foreign keys are taken from the source's own \
-             declarations; defaults, length limits, unique indexes and checks of the target are not known"
+             declarations; defaults, length limits, unique indexes (but that of e-mail addresses) and checks of the target are \
+             not known"
                 .to_owned(),
         );
     }
@@ -135,36 +149,115 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
                 .to_owned(),
         );
     }
-    let schema = server.schema.clone();
-    survey.report =
-        Some(off_thread(move || foretell(&source, catalogue, &schema, &migrations)).await?);
+    survey.report = Some(match catalogue {
+        Some(catalogue) => {
+            let unforeseen = &mut survey.unforeseen;
+            foretell(source, &client, &server, catalogue, unforeseen).await?
+        }
+        None => foretell_by_source(source, &server.schema, &migrations, &sharing).await?,
+    });
     Ok(survey)
 }
 
-fn foretell(
-    source: &Source,
-    catalogue: Option<Catalogue>,
+/// Goes the way of the move, round by round, with a temporary table in place of the real ones.
+async fn foretell(
+    mut source: Source,
+    client: &Client,
+    server: &Server,
+    catalogue: Catalogue,
+    unforeseen: &mut Vec<String>,
+) -> Result<Report, Failure> {
+    let mut plan = Plan::new(&source.tables, &catalogue);
+    source = input::ask(client, source, &mut plan).await?;
+    let mut seeds: Vec<Seed> = Vec::new();
+    loop {
+        let tallies;
+        let findings;
+        (source, (findings, tallies)) = {
+            let (plan, catalogue, seeds) = (plan.clone(), catalogue.clone(), seeds.clone());
+            on_source(source, move |source| {
+                read(source, &plan, &catalogue, &seeds)
+            })
+            .await?
+        };
+        let trials = Trials {
+            client,
+            server,
+            catalogue: &catalogue,
+            plan: &plan,
+        };
+        let mut foreseen;
+        (source, foreseen) = match trials.run(source, &findings).await? {
+            (source, Ok(foreseen)) => (source, foreseen),
+            (source, Err(denied)) => {
+                unforeseen.push(format!(
+                    "rows that PostgreSQL alone can tell to be alike or too long for an index: {}",
+                    chain(&denied)
+                ));
+                (source, Vec::new())
+            }
+        };
+        let parents = reader::refused_parents(&tallies, &catalogue);
+        let at = match foreseen.iter().position(|table| table.while_loading) {
+            None if parents.iter().any(|parent| !seeds.contains(parent)) => {
+                seeds.extend(parents);
+                continue;
+            }
+            at => at.or_else(|| {
+                let suspension = catalogue.suspend(|table| plan.loads(table));
+                let place = |table: &String| foreseen.iter().position(|one| one.name == *table);
+                suspension.restores().find_map(|item| place(&item.table))
+            }),
+        };
+        match at.or((!foreseen.is_empty()).then_some(0)) {
+            Some(at) => seeds.extend(foreseen.swap_remove(at).rows),
+            None => return Ok(Report::new(&tallies, BTreeMap::new())),
+        }
+    }
+}
+
+async fn foretell_by_source(
+    source: Source,
     schema: &str,
     migrations: &Migrations,
-) -> Result<Report, SourceError> {
-    let failed = |error| source.failed(error);
-    let catalogue = if let Some(catalogue) = catalogue {
-        catalogue
-    } else {
-        let known = source
-            .tables
-            .iter()
-            .filter(|table| migrations.may_know(&table.name));
-        Catalogue::foresee(source.connection(), known).map_err(failed)?
-    };
+    sharing: &[Vec<Account>],
+) -> Result<Report, Failure> {
+    let known = source
+        .tables
+        .iter()
+        .filter(|table| migrations.may_know(&table.name));
+    let catalogue =
+        Catalogue::foresee(source.connection(), known).map_err(|error| source.failed(error))?;
     let mut plan = Plan::new(&source.tables, &catalogue);
     schema.clone_into(&mut plan.schema);
-    let findings = Findings::search(source.connection(), &plan, &catalogue, &[]).map_err(failed)?;
-    match reader::read(source, &plan, &findings, &mut Nowhere) {
-        Ok(tallies) => Ok(Report::new(&tallies, std::collections::BTreeMap::new())),
+    let seeds: Vec<Seed> = sharing
+        .iter()
+        .flat_map(|group| group.iter().skip(1))
+        .map(|account| {
+            let reason = format!("duplicate:{}", accounts::INDEX);
+            ("user".to_owned(), account.rowid, reason)
+        })
+        .collect();
+    let reading = on_source(source, move |source| {
+        read(source, &plan, &catalogue, &seeds)
+    });
+    let (_, (_, tallies)) = reading.await?;
+    Ok(Report::new(&tallies, BTreeMap::new()))
+}
+
+fn read(
+    source: &Source,
+    plan: &Plan,
+    catalogue: &Catalogue,
+    seeds: &[Seed],
+) -> Result<(Findings, Vec<TableTally>), SourceError> {
+    let findings = Findings::search(source.connection(), plan, catalogue, seeds)
+        .map_err(|error| source.failed(error))?;
+    match reader::read(source, plan, &findings, &mut Nowhere) {
+        Ok(tallies) => Ok((findings, tallies)),
         Err(ReadError::Source(error)) => Err(error),
         // A sink that takes everything is never gone.
-        Err(ReadError::NoReceiver) => Ok(Report::new(&[], std::collections::BTreeMap::new())),
+        Err(ReadError::NoReceiver) => Ok((findings, Vec::new())),
     }
 }
 
@@ -206,6 +299,18 @@ impl Survey {
             State::Move => format!("{source} is moved"),
         };
         let mut text = format!("plan for {}: {verdict}", self.target);
+        for accounts in &self.shared_addresses {
+            let accounts: Vec<String> = accounts
+                .iter()
+                .map(|id| id.escape_debug().to_string())
+                .collect();
+            text.push_str("\nfirst of all: the accounts ");
+            text.push_str(&accounts.join(" and "));
+            text.push_str(
+                " share an e-mail address but for its case. PostgreSQL takes the first alone; the others, and all that is theirs, would \
+                 be kept aside. Change the address of one in Open WebUI before the move.",
+            );
+        }
         if let Some(report) = &self.report {
             text.push_str("\nafter a move: ");
             text.push_str(&report.summary());

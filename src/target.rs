@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Error as PgError};
 use crate::app::AppTables;
 use crate::dsn::Dsn;
 use crate::ledger::{self, LedgerError, Marker};
-use crate::source::quote;
+use crate::source::{literal, quote};
 use crate::tls::{self, Connector, TlsError};
 
 /// The oldest server that is supported, as `server_version_num` counts.
@@ -52,9 +52,9 @@ pub enum TargetError {
     /// Nothing came back.
     #[error("PostgreSQL did not answer in time")]
     Stalled,
-    /// A standby cannot be written to.
-    #[error("PostgreSQL is a read-only standby")]
-    Standby,
+    /// It cannot be written to: a standby, or a database that a provider has set to read-only.
+    #[error("PostgreSQL is read-only: a standby, or default_transaction_read_only is on")]
+    ReadOnly,
     /// Another instance held the lock too long.
     #[error("another instance has been moving data for {waited} s and is not done")]
     Locked {
@@ -144,7 +144,7 @@ impl TargetError {
             Self::Postgres { source, .. } | Self::Ledger(LedgerError::Postgres { source, .. }) => {
                 classify(source)
             }
-            Self::Stalled | Self::Standby => Class::Transient,
+            Self::Stalled | Self::ReadOnly => Class::Transient,
             Self::MayNot(_) => Class::Refused,
             Self::Tls(_)
             | Self::Unsupported(_)
@@ -194,6 +194,18 @@ pub struct Server {
     pub version: i32,
     /// Whether TOAST can compress with lz4.
     pub lz4: bool,
+}
+
+impl Server {
+    /// The statement by which a transaction compresses long values as fast as this server can. It also decides
+    /// which keys are too long for an index.
+    pub fn compression(&self) -> &'static str {
+        if self.lz4 {
+            "SET LOCAL default_toast_compression = 'lz4';\n"
+        } else {
+            ""
+        }
+    }
 }
 
 impl Target {
@@ -308,8 +320,8 @@ impl Target {
             TargetError::from,
         )
         .await?;
-        if marker.is_none() && in_recovery(&client).await? {
-            return Err(TargetError::Standby);
+        if marker.is_none() && is_read_only(&client).await? {
+            return Err(TargetError::ReadOnly);
         }
         Ok(marker)
     }
@@ -399,6 +411,12 @@ impl Target {
         let mut told: Option<Instant> = None;
         loop {
             if let Some(lock) = self.try_lock(schema).await? {
+                // A move that lost its lock, or whose COMMIT hangs, outlives the connection that held the lock.
+                if self.move_is_open(schema).await? {
+                    drop(Object::take(lock));
+                    self.wait_for_holder(begun, patience, &mut told).await?;
+                    continue;
+                }
                 // Looked at again under the lock: whoever had it may have finished meanwhile.
                 return Ok(match self.marker().await? {
                     Some(marker) => Locked::Done(marker),
@@ -408,21 +426,47 @@ impl Target {
             if let Some(marker) = self.marker().await? {
                 return Ok(Locked::Done(marker));
             }
-            if begun.elapsed() >= patience {
-                return Err(TargetError::Locked {
-                    waited: begun.elapsed().as_secs(),
-                });
-            }
-            if told.is_none_or(|at| at.elapsed() > Duration::from_secs(15)) {
-                tracing::info!(
-                    "another instance is moving the data; waiting for it, up to {} s",
-                    patience.as_secs()
-                );
-                told = Some(Instant::now());
-            }
-            self.hang_up();
-            tokio::time::sleep(Duration::from_millis(500).min(patience)).await;
+            self.wait_for_holder(begun, patience, &mut told).await?;
         }
+    }
+
+    async fn wait_for_holder(
+        &self,
+        begun: Instant,
+        patience: Duration,
+        told: &mut Option<Instant>,
+    ) -> Result<(), TargetError> {
+        if begun.elapsed() >= patience {
+            return Err(TargetError::Locked {
+                waited: begun.elapsed().as_secs(),
+            });
+        }
+        if told.is_none_or(|at| at.elapsed() > Duration::from_secs(15)) {
+            tracing::info!(
+                "another instance is moving the data; waiting for it, up to {} s",
+                patience.as_secs()
+            );
+            *told = Some(Instant::now());
+        }
+        self.hang_up();
+        tokio::time::sleep(Duration::from_millis(500).min(patience)).await;
+        Ok(())
+    }
+
+    /// Whether a transaction that moves rows into `schema` is open. To be asked under the lock: no other can begin
+    /// then, for it would find its own lock lost.
+    async fn move_is_open(&self, schema: &str) -> Result<bool, TargetError> {
+        let client = self.client().await?;
+        // A transaction of its own, which gives the lock back at once.
+        let row = brief(
+            client.query_typed_one(
+                "SELECT pg_try_advisory_xact_lock($1)",
+                &[(&move_key(schema), Type::INT8)],
+            ),
+            failed("did not answer about the advisory lock"),
+        )
+        .await?;
+        Ok(!row.get::<_, bool>(0))
     }
 
     /// One try. The transaction of a failed one ends at once, so that a waiter behind a pooler does not
@@ -474,6 +518,30 @@ impl LockedTarget {
         &self.target
     }
 
+    /// Makes the transaction that `client` has begun known as a move into `schema`, until it ends. From then on the
+    /// lock may be lost: whoever gets it waits for that end.
+    ///
+    /// # Errors
+    /// The lock is lost already, or somebody else's move is still open.
+    pub async fn announce_move(&self, client: &Client, schema: &str) -> Result<(), TargetError> {
+        let doing = "did not give the advisory lock of the move";
+        let script = format!(
+            "SET LOCAL lock_timeout = '20s'; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout = 0",
+            move_key(schema)
+        );
+        brief(client.batch_execute(&script), failed(doing)).await?;
+        self.still_held().await
+    }
+
+    /// Asks the connection that holds the lock whether it lives.
+    ///
+    /// # Errors
+    /// It does not: somebody else may have the lock now.
+    pub async fn still_held(&self) -> Result<(), TargetError> {
+        let doing = "has ended the connection that held the advisory lock";
+        brief(self.lock.batch_execute("SELECT 1"), failed(doing)).await
+    }
+
     /// Asks the connection that holds the lock whether it still does and the marker still is absent. Used
     /// before the app is started on something else than PostgreSQL.
     ///
@@ -501,8 +569,7 @@ impl LockedTarget {
                 "SELECT has_schema_privilege($1, 'CREATE'),
                         CASE WHEN to_regnamespace('webui_init') IS NULL
                              THEN has_database_privilege(current_database(), 'CREATE')
-                             ELSE has_schema_privilege('webui_init', 'CREATE') END,
-                        current_setting('transaction_read_only') = 'off'",
+                             ELSE has_schema_privilege('webui_init', 'CREATE') END",
                 &[(&schema, Type::TEXT)],
             ),
             failed("did not tell the role's privileges"),
@@ -555,8 +622,8 @@ pub async fn tables_in_use(
         .filter(|table| app_tables.include(table))
         .map(|table| {
             format!(
-                "SELECT '{}' WHERE EXISTS (SELECT FROM {}.{})",
-                table.replace('\'', "''"),
+                "SELECT {} WHERE EXISTS (SELECT FROM {}.{})",
+                literal(&table),
                 quote(schema),
                 quote(&table)
             )
@@ -573,15 +640,19 @@ pub async fn tables_in_use(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Switches off, for this transaction, every time limit that a provider may have set.
+/// Switches off, for this transaction, every time limit that a provider may have set. In its place the server is
+/// told to ask, every now and then, whether this end is still there: a host that vanished must not keep locks for
+/// the hours that TCP would wait by itself.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
     brief(
         client.query_typed(
-            "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN
-             ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
+            "SELECT set_config(name, value, true) FROM pg_settings JOIN (VALUES
+               ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+               ('transaction_timeout', '0'), ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
+               ('tcp_keepalives_count', '3')) wanted (name, value) USING (name)",
             &[],
         ),
         failed("did not lift its time limits"),
@@ -590,18 +661,31 @@ pub async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
     Ok(())
 }
 
-async fn in_recovery(client: &Client) -> Result<bool, TargetError> {
+/// A standby, or, as providers do with a database whose disk is full, one where transactions begin read-only.
+async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
     let row = brief(
-        client.query_typed_one("SELECT pg_is_in_recovery()", &[]),
-        failed("did not tell whether it is a standby"),
+        client.query_typed_one(
+            "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'",
+            &[],
+        ),
+        failed("did not tell whether it can be written to"),
     )
     .await?;
     Ok(row.get(0))
 }
 
-/// Advisory locks are numbers per database; this one means "the move into this schema".
+/// Advisory locks are numbers per database; this one means "whoever may look into moving into this schema".
 fn lock_key(schema: &str) -> i64 {
-    let digest = Sha256::digest(format!("webui-init move into {schema}"));
+    advisory_key(&format!("webui-init move into {schema}"))
+}
+
+/// And this one "rows are being moved into this schema": it is the transaction's that moves them.
+pub fn move_key(schema: &str) -> i64 {
+    advisory_key(&format!("webui-init rows into {schema}"))
+}
+
+fn advisory_key(meaning: &str) -> i64 {
+    let digest = Sha256::digest(meaning);
     let mut key = [0; 8];
     key.copy_from_slice(&digest[..8]);
     i64::from_be_bytes(key)

@@ -2,8 +2,8 @@
 //! type.
 //!
 //! Owns every conversion between storage classes and types, and the names of the repairs. Pure: asks
-//! neither database. Leaves to its caller the types that only PostgreSQL's own input functions know
-//! ([`Kind::Other`]), and keeping the original of whatever is reported here.
+//! neither database. Leaves to its caller to ask PostgreSQL about the types that only its own input
+//! functions know ([`Kind::Other`]), and to keep the original of whatever is reported here.
 //!
 //! What is read as what:
 //!
@@ -17,11 +17,15 @@
 //! | `date`, `timestamp`, `timestamptz` | an epoch, or YYYYMMDD | ISO 8601, an epoch, or YYYYMMDD |
 //! | `uuid` | - | PostgreSQL's spellings, or 16 bytes |
 //! | `bytea` | as Python prints them | the bytes |
+//! | any other | as Python prints them, then PostgreSQL's own input function | PostgreSQL's own input function |
 
 mod number;
 mod scan;
 mod text;
 mod time;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 
@@ -103,7 +107,12 @@ pub struct Column {
     pub not_null: bool,
     /// Binary form of its default, if that is a constant other than NULL.
     pub default: Option<Vec<u8>>,
+    /// What PostgreSQL makes of the texts that occur, where the kind is [`Kind::Other`].
+    pub answers: Option<Arc<Answers>>,
 }
+
+/// The binary form that PostgreSQL's own input function gives to each text; none where it refuses.
+pub type Answers = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Why something else than the source's value is stored. Most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -250,27 +259,24 @@ pub enum Refusal {
     EmptyDate,
     /// NULL.
     NullInNotNull,
-    /// [`Kind::Other`] is not for this module, also in a nullable column.
-    OtherType,
 }
 
 impl Refusal {
     /// The name under which the row is kept.
     pub fn code(self) -> &'static str {
-        self.repair().map_or("other_type", Repair::code)
+        self.repair().code()
     }
 
     /// What it is called where NULL or the default can stand in.
-    fn repair(self) -> Option<Repair> {
+    fn repair(self) -> Repair {
         match self {
-            Self::NotConvertible => Some(Repair::NotConvertible),
-            Self::OutOfRange => Some(Repair::OutOfRange),
-            Self::JsonInvalid => Some(Repair::JsonInvalid),
-            Self::JsonTooDeep => Some(Repair::JsonTooDeep),
-            Self::EmptyJson => Some(Repair::EmptyJson),
-            Self::EmptyDate => Some(Repair::EmptyDate),
-            Self::NullInNotNull => Some(Repair::NullInNotNull),
-            Self::OtherType => None,
+            Self::NotConvertible => Repair::NotConvertible,
+            Self::OutOfRange => Repair::OutOfRange,
+            Self::JsonInvalid => Repair::JsonInvalid,
+            Self::JsonTooDeep => Repair::JsonTooDeep,
+            Self::EmptyJson => Repair::EmptyJson,
+            Self::EmptyDate => Repair::EmptyDate,
+            Self::NullInNotNull => Repair::NullInNotNull,
         }
     }
 }
@@ -278,14 +284,17 @@ impl Refusal {
 /// Appends one COPY field to `out`: its length as a big-endian `i32` and that many bytes, or -1 for
 /// NULL. On a refusal nothing is appended.
 pub fn encode(value: ValueRef<'_>, column: &Column, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
-    if value == ValueRef::Null && !column.not_null && column.kind != Kind::Other {
+    if value == ValueRef::Null && !column.not_null {
         out.extend_from_slice(&(-1_i32).to_be_bytes());
         return Ok(Repairs::NONE);
     }
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let result = convert(value, column.kind, out)
-        .and_then(|repairs| close_field(start, out).map(|()| repairs));
+    let result = match (&column.answers, column.kind) {
+        (Some(answers), Kind::Other) => look_up(value, answers, out),
+        (_, kind) => convert(value, kind, out),
+    };
+    let result = result.and_then(|repairs| close_field(start, out).map(|()| repairs));
     result.or_else(|refusal| {
         out.truncate(start);
         stand_in(refusal, column, out)
@@ -301,7 +310,6 @@ fn close_field(start: usize, out: &mut [u8]) -> Result<(), Refusal> {
 
 /// Stores NULL, the default or `''` in place of a value that cannot be.
 fn stand_in(refusal: Refusal, column: &Column, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
-    let repair = refusal.repair().ok_or(refusal)?;
     let start = out.len();
     if !column.not_null {
         out.extend_from_slice(&(-1_i32).to_be_bytes());
@@ -314,13 +322,30 @@ fn stand_in(refusal: Refusal, column: &Column, out: &mut Vec<u8>) -> Result<Repa
     } else {
         return Err(refusal);
     }
-    Ok(repair.into())
+    Ok(refusal.repair().into())
+}
+
+/// The text of a value, by which PostgreSQL is asked about a type that this module does not know.
+pub fn question(value: ValueRef<'_>) -> Option<(Vec<u8>, Repairs)> {
+    let mut text = Vec::new();
+    let repairs = convert(value, Kind::Text, &mut text).ok()?;
+    Some((text, repairs))
+}
+
+fn look_up(value: ValueRef<'_>, answers: &Answers, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
+    if value == ValueRef::Null {
+        return Err(Refusal::NullInNotNull);
+    }
+    let (text, repairs) = question(value).ok_or(Refusal::NotConvertible)?;
+    let answer = answers.get(&text).and_then(Option::as_ref);
+    out.extend_from_slice(answer.ok_or(Refusal::NotConvertible)?);
+    Ok(repairs)
 }
 
 fn convert(value: ValueRef<'_>, kind: Kind, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
     match kind {
-        Kind::Other => Err(Refusal::OtherType),
         _ if value == ValueRef::Null => Err(Refusal::NullInNotNull),
+        Kind::Other => Err(Refusal::NotConvertible),
         Kind::Bool => {
             let (value, repairs) = boolean(value)?;
             out.push(value.into());
@@ -383,6 +408,7 @@ mod tests {
             kind,
             not_null: false,
             default: None,
+            answers: None,
         }
     }
 
@@ -836,9 +862,11 @@ mod tests {
             kind,
             not_null: true,
             default: None,
+            answers: None,
         };
         let defaulted = |kind| Column {
             default: Some(b"default".to_vec()),
+            answers: None,
             ..plain(kind)
         };
         assert_eq!(stored(Null, &column(Kind::Json)), Ok((None, vec![])));
@@ -878,13 +906,37 @@ mod tests {
             stored(text("{"), &defaulted(Kind::Json)),
             Ok((Some(b"default".to_vec()), vec![JsonInvalid]))
         );
+        let answers = [
+            (b"1.50".to_vec(), Some(b"numeric".to_vec())),
+            (b"one".to_vec(), None),
+        ];
         for not_null in [false, true] {
             let other = Column {
                 kind: Kind::Other,
                 not_null,
                 default: None,
+                answers: Some(Arc::new(answers.clone().into())),
             };
-            assert_eq!(stored(Null, &other), Err(Refusal::OtherType));
+            let null = |repair, refusal| {
+                if not_null {
+                    Err(refusal)
+                } else {
+                    Ok((None, repair))
+                }
+            };
+            assert_eq!(
+                stored(text("1.50"), &other),
+                Ok((Some(b"numeric".to_vec()), vec![]))
+            );
+            assert_eq!(
+                stored(text("one"), &other),
+                null(vec![NotConvertible], Refusal::NotConvertible)
+            );
+            assert_eq!(
+                stored(text("never asked"), &other),
+                null(vec![NotConvertible], Refusal::NotConvertible)
+            );
+            assert_eq!(stored(Null, &other), null(vec![], Refusal::NullInNotNull));
         }
     }
 
@@ -896,7 +948,7 @@ mod tests {
                 Kind::Jsonb, Kind::Date, Kind::Timestamp, Kind::TimestampTz, Kind::Uuid, Kind::Bytea,
             ];
             for kind in kinds {
-                let column = Column { kind, not_null, default: None };
+                let column = Column { kind, not_null, default: None, answers: None };
                 for value in [Integer(integer), Real(f64::from_bits(bits)), ValueRef::Text(&bytes), Blob(&bytes)] {
                     match stored(value, &column) {
                         Ok((None, repairs)) => assert!(!not_null && !repairs.is_empty()),

@@ -1,13 +1,19 @@
 //! Owns the proof: what PostgreSQL now holds is what was meant to be written, table by table. It runs in
 //! the transaction of the move, and it alone makes a [`Verified`].
 
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesOrdered;
 use thiserror::Error;
 
 use crate::copy::{Copied, Verified};
 use crate::digest::{self, Digest};
 use crate::progress::Reporter;
 use crate::settings::Verify;
+use crate::source::literal;
 use crate::target::{TargetError, failed};
+
+/// Bytes from which a table's digest is worth more than one process.
+const WORTH_WORKERS: u64 = 8 << 20;
 
 /// Why the proof failed.
 #[derive(Debug, Error)]
@@ -39,48 +45,90 @@ pub async fn verify(
     reporter: &Reporter,
 ) -> Result<Verified, VerifyError> {
     reporter.stage("verifying");
+    let (mut large, mut small) = (Vec::new(), Vec::new());
     for table in &copied.plan().tables {
-        let Some(tally) = copied
+        let tally = copied
             .tallies
             .iter()
-            .find(|tally| tally.table == table.name())
-        else {
-            continue;
+            .find(|tally| tally.table == table.name());
+        let Some(tally) = tally else { continue };
+        let question = Question {
+            table: table.name().to_owned(),
+            sent: tally.digest,
+            how,
+            sql: match how {
+                Verify::Full => digest::query(&table.qualified, &table.columns()),
+                Verify::Count => digest::count_query(&table.qualified),
+            },
         };
-        reporter.update(|progress| table.name().clone_into(&mut progress.table));
-        let sql = match how {
-            Verify::Full => digest::query(&table.qualified, &table.columns()),
-            Verify::Count => digest::count_query(&table.qualified),
-        };
-        let found = ask(&copied, &sql).await?;
-        let agrees =
-            found == tally.digest || (how == Verify::Count && found.rows == tally.digest.rows);
-        if !agrees {
-            return Err(VerifyError::Differs {
-                table: table.name().to_owned(),
-                sent: tally.digest.rows,
-                found: found.rows,
-                same_count: found.rows == tally.digest.rows,
-            });
+        if how == Verify::Full && tally.bytes > WORTH_WORKERS {
+            large.push(question);
+        } else {
+            small.push(question);
         }
     }
-    let schema = copied.plan().schema.replace('\'', "''");
-    let found = ask(
-        &copied,
-        &digest::count_query(&format!(
-            "webui_init.leftover WHERE target_schema = '{schema}'"
+    small.push(Question {
+        table: "webui_init.leftover".to_owned(),
+        sent: Digest {
+            rows: copied.leftovers(),
+            ..Digest::default()
+        },
+        how: Verify::Count,
+        sql: digest::count_query(&format!(
+            "webui_init.leftover WHERE target_schema = {}",
+            literal(&copied.plan().schema)
         )),
-    )
-    .await?;
-    if found.rows != copied.leftovers() {
-        return Err(VerifyError::Differs {
-            table: "webui_init.leftover".to_owned(),
-            sent: copied.leftovers(),
-            found: found.rows,
-            same_count: false,
-        });
+    });
+    // Starting workers takes longer than most tables do: those come first, without.
+    compare(&copied, small, reporter).await?;
+    if !large.is_empty() {
+        let prepared = copied.client().batch_execute(digest::IN_PARALLEL).await;
+        prepared.map_err(failed("did not prepare to compute digests"))?;
+        compare(&copied, large, reporter).await?;
     }
     Ok(Verified(copied))
+}
+
+/// What one table must hold, and how PostgreSQL is asked for it.
+struct Question {
+    table: String,
+    sent: Digest,
+    how: Verify,
+    sql: String,
+}
+
+/// Asks all questions at once and hears the answers one after the other: distance to the server is paid once.
+async fn compare(
+    copied: &Copied,
+    questions: Vec<Question>,
+    reporter: &Reporter,
+) -> Result<(), VerifyError> {
+    let mut answers: FuturesOrdered<_> = questions
+        .into_iter()
+        .map(async |question| {
+            let found = ask(copied, &question.sql).await?;
+            Ok::<_, VerifyError>((question, found))
+        })
+        .collect();
+    while let Some((
+        Question {
+            table, sent, how, ..
+        },
+        found,
+    )) = answers.try_next().await?
+    {
+        let agrees = found == sent || (how == Verify::Count && found.rows == sent.rows);
+        if !agrees {
+            return Err(VerifyError::Differs {
+                table,
+                sent: sent.rows,
+                found: found.rows,
+                same_count: found.rows == sent.rows,
+            });
+        }
+        reporter.update(|progress| progress.table = table);
+    }
+    Ok(())
 }
 
 async fn ask(copied: &Copied, sql: &str) -> Result<Digest, TargetError> {

@@ -5,19 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     Database, Fault, HEAD, Outcome, PASSWORD, PgBouncer, PoolMode, Postgres, Program, Proxy, ROLE,
-    Running, Source, Version, command, differences, expect_moved, expect_untouched, free_port,
-    insert_chat, insert_user, need, percent_encoded, schema_command,
+    Running, Source, Version, boot, command, differences, expect_moved, expect_next_boot_moves,
+    expect_untouched, free_port, insert_chat, insert_user, need, percent_encoded, schema_command,
 };
 
 const SOON: Duration = Duration::from_mins(1);
 
 /// A boot whose app says that it runs.
-fn boot(source: &Source, url: &str) -> Program {
-    Program::boot(["echo", "started"])
-        .source(source)
-        .target(url)
-}
-
 /// A schema command that writes a line into `log`, waits, and then makes the schema.
 fn slow_schema_command(log: &Path, seconds: u32) -> String {
     format!(
@@ -533,12 +527,7 @@ fn a_holder_that_dies_leaves_the_lock_and_nothing_else() {
     holder.signal(nix::sys::signal::Signal::SIGKILL);
     holder.wait(SOON).expect(137);
     expect_untouched(&database);
-    boot(&source, &database.url())
-        .run()
-        .expect(0)
-        .prints("started\n");
-    expect_moved(&source, &database);
-    assert_eq!(source.snapshot(), before);
+    expect_next_boot_moves(&source, &database, &before);
 }
 
 #[test]

@@ -164,6 +164,121 @@ fn leftovers_fail_the_move_where_that_is_asked_for() {
     assert_eq!(source.snapshot(), before);
 }
 
+/// Counts and keys, table by table; not the seconds.
+fn account(report: &serde_json::Value) -> (String, String) {
+    let tables = &report["tables"];
+    let sums = ["rows", "unchanged", "leftovers"].map(|sum| report[sum].to_string());
+    (sums.join(" "), tables.to_string())
+}
+
+#[test]
+fn what_plan_foretells_is_what_the_move_reports() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("foretold");
+    let source = planted();
+    let before = source.snapshot();
+    let program = |arguments: &[&str]| {
+        Program::new(arguments)
+            .source(&source)
+            .target(database.url())
+    };
+    // Before there are tables, what the source itself tells; the accounts come first in any case.
+    program(&["plan"]).run().expect(0).says(&[
+        "first of all: the accounts user-1 and user-2",
+        "not foreseen",
+    ]);
+    // The first attempt leaves the app's tables, empty.
+    let first = program(&["migrate"]).env("WEBUI_INIT_LEFTOVERS", "fail");
+    first.run().expect(65);
+    let counts = database.counts();
+    let foretold = program(&["plan", "--json"]).run().expect(0).stdout;
+    let foretold: serde_json::Value = serde_json::from_str(&foretold).expect("JSON");
+    assert_eq!(foretold["unforeseen"].to_string(), "[]");
+    assert_eq!(foretold["shared_addresses"][0][1], "user-2");
+    assert_eq!(database.counts(), counts, "plan wrote something");
+    assert_eq!(source.snapshot(), before);
+
+    program(&["migrate"]).run().expect(0);
+    let report = database.value("SELECT report FROM webui_init.migration");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(account(&foretold["report"]), account(&report));
+}
+
+#[test]
+fn types_that_this_program_does_not_know_are_postgresqls_to_judge() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("other_types");
+    database.bootstrap();
+    database.query(
+        "CREATE TYPE mood AS ENUM ('calm', 'cross');
+         CREATE DOMAIN short AS text CHECK (length(VALUE) < 8);
+         ALTER TABLE memory ALTER content TYPE numeric(8, 2) USING NULL, ALTER user_id TYPE short;
+         ALTER TABLE tag ALTER meta TYPE interval USING NULL, ALTER name TYPE mood USING NULL",
+    );
+    let source = Source::empty();
+    source.edit(|connection| {
+        insert_user(connection, 1);
+        for (id, user, content) in [
+            ("a", "user-1", "1.505"),
+            ("b", "user-1", "one"),
+            ("c", "too-long-for-it", "1e3"),
+        ] {
+            let memory: &[(&str, &dyn rusqlite::ToSql)] =
+                &[("id", &id), ("user_id", &user), ("content", &content)];
+            insert(connection, "memory", memory);
+        }
+        let tag: &[(&str, &dyn rusqlite::ToSql)] = &[
+            ("id", &"t"),
+            ("user_id", &"u"),
+            ("name", &"calm"),
+            ("meta", &"90 minutes"),
+        ];
+        insert(connection, "tag", tag);
+    });
+    let program = |command: &str| {
+        Program::new([command])
+            .source(&source)
+            .target(database.url())
+            .env("WEBUI_INIT_SCHEMA_COMMAND", "true")
+    };
+    program("migrate").run().expect(0);
+    let held =
+        "SELECT string_agg(concat_ws(' ', id, user_id, content), '; ' ORDER BY id) FROM memory";
+    assert_eq!(database.value(held), "a user-1 1.51; b user-1; c 1000.00");
+    let held = "SELECT concat_ws(' ', name, meta) FROM tag";
+    assert_eq!(database.value(held), "calm 01:30:00");
+    let kept = "SELECT string_agg(concat_ws(' ', reason, row->>'content', row->>'user_id'), '; ' ORDER BY source_rowid)
+                  FROM webui_init.leftover";
+    assert_eq!(
+        database.value(kept),
+        "repaired:not_convertible one; repaired:not_convertible too-long-for-it"
+    );
+    program("verify").run().expect(0);
+}
+
+#[test]
+fn plan_says_what_it_may_not_try() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("no_trial");
+    let source = planted();
+    let program = |arguments: &[&str]| {
+        Program::new(arguments)
+            .source(&source)
+            .target(database.url())
+    };
+    let first = program(&["migrate"]).env("WEBUI_INIT_LEFTOVERS", "fail");
+    first.run().expect(65);
+    let name = database.value("SELECT current_database()");
+    let mut superuser = server.superuser();
+    superuser.query(&format!(
+        "ALTER DATABASE {name} OWNER TO CURRENT_USER; REVOKE TEMP ON DATABASE {name} FROM PUBLIC"
+    ));
+    program(&["plan"]).run().expect(0).says(&[
+        "not foreseen: rows that PostgreSQL alone can tell",
+        "permission denied",
+    ]);
+}
+
 #[test]
 fn rows_that_postgresql_lost_are_missed() {
     let server = need!(Postgres::shared());

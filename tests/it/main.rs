@@ -4,10 +4,16 @@
 mod support;
 
 mod cli;
+mod corpus;
+mod crowds;
+mod defects;
 mod end_to_end;
 mod exactly_once;
+mod faults;
 mod fidelity;
+mod move_lock;
 mod oracle;
+mod restart_loop;
 mod revisions;
 mod secrets;
 mod signals;

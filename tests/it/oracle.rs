@@ -291,6 +291,7 @@ impl<'a> Oracle<'a> {
             kind: self.kind,
             not_null: random.one_in(3),
             default,
+            answers: None,
         };
         let mut field = b"before".to_vec();
         let result = encode(value.as_ref(), &column, &mut field);
@@ -324,6 +325,7 @@ impl<'a> Oracle<'a> {
                     kind: Kind::Text,
                     not_null: false,
                     default: None,
+                    answers: None,
                 },
                 &mut copy,
             )
@@ -409,6 +411,7 @@ impl Case {
             kind,
             not_null,
             default,
+            ..
         } = &self.column;
         let value = match &self.value {
             Value::Text(bytes) => format!("TEXT {}", excerpt(Some(bytes))),

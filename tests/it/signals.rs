@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 
 use crate::support::{
-    Database, Fault, Postgres, Program, Proxy, Running, Source, expect_moved, expect_untouched,
-    hold_open, insert_chat, need, root, schema_command, tool, wait_for,
+    Database, Fault, Postgres, Program, Proxy, Running, Source, boot, expect_moved,
+    expect_next_boot_moves, expect_untouched, hold_open, insert_chat, need, root, schema_command,
+    start_in_schema_command, tool, wait_for,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -25,12 +26,6 @@ const ENDING: [(Signal, i32); 4] = [
     (Signal::SIGHUP, 129),
     (Signal::SIGQUIT, 131),
 ];
-
-fn boot(source: &Source, url: &str) -> Program {
-    Program::boot(["echo", "started"])
-        .source(source)
-        .target(url)
-}
 
 /// Whether a session is in the middle of loading rows.
 fn loading(database: &Database) -> bool {
@@ -92,25 +87,10 @@ fn after_a_signal_the_next_boot_moves() {
     let database = server.create_database("signal_again");
     let source = Source::small();
     let before = source.snapshot();
-    let running = start_in_schema_command(&source, &database.url());
+    let running = start_in_schema_command(&source, &database.url(), SOON);
     end(running, Signal::SIGTERM, 143);
     expect_untouched(&database);
-    boot(&source, &database.url())
-        .run()
-        .expect(0)
-        .prints("started\n");
-    expect_moved(&source, &database);
-    assert_eq!(source.snapshot(), before);
-}
-
-/// A boot whose schema command does not end by itself, in the background.
-fn start_in_schema_command(source: &Source, url: &str) -> Running {
-    let program = boot(source, url);
-    let runs = program.folder().join("runs");
-    let command = format!("touch '{}'; sleep 300", runs.display());
-    let running = program.env("WEBUI_INIT_SCHEMA_COMMAND", command).start();
-    wait_for("the schema command", SOON, || runs.exists().then_some(()));
-    running
+    expect_next_boot_moves(&source, &database, &before);
 }
 
 #[test]
@@ -153,7 +133,7 @@ fn a_signal_while_it_waits_for_postgresql_or_the_lock_ends_it() {
             std::thread::sleep(Duration::from_millis(300));
             end(running, signal, code);
         }
-        let holder = start_in_schema_command(&source, &database.url());
+        let holder = start_in_schema_command(&source, &database.url(), SOON);
         let waiter = boot(&source, &database.url()).start();
         std::thread::sleep(Duration::from_millis(300));
         end(waiter, signal, code);

@@ -9,17 +9,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::{
-    Database, HEAD, Missing, Postgres, Program, Source, command, expect_moved, expect_untouched,
-    hold_open, insert_chat, insert_user, is_root, need, open, schema_command, tool, wait_for,
+    Database, HEAD, Missing, Postgres, Program, Source, boot, command, expect_moved,
+    expect_untouched, hold_open, insert_chat, insert_user, is_root, need, open, schema_command,
+    tool, wait_for,
 };
 
 const SOON: Duration = Duration::from_mins(1);
-
-fn boot(source: &Source, database: &Database) -> Program {
-    Program::boot(["echo", "started"])
-        .source(source)
-        .target(database.url())
-}
 
 /// Boots and expects a refusal that leaves both sides as they were. `said` is what the message has to speak of.
 fn refused(source: &Source, code: i32, said: &[&str]) -> Result<(), Missing> {
@@ -28,7 +23,7 @@ fn refused(source: &Source, code: i32, said: &[&str]) -> Result<(), Missing> {
     let plan = command("plan")
         .is_ok()
         .then(|| Program::new(["plan"]).source(source).target(database.url()));
-    for program in plan.into_iter().chain([boot(source, &database)]) {
+    for program in plan.into_iter().chain([boot(source, &database.url())]) {
         let outcome = program.run().expect(code).never_says("started\n");
         outcome.says(&["webui.db"]).says(said);
         expect_untouched(&database);
@@ -63,7 +58,10 @@ fn a_file_of_zero_bytes_holds_no_users() {
     let database = server.create_database("zero");
     let source = file_of(b"");
     let before = source.snapshot();
-    boot(&source, &database).run().expect(0).prints("started\n");
+    boot(&source, &database.url())
+        .run()
+        .expect(0)
+        .prints("started\n");
     assert!(!database.marked());
     assert_eq!(source.snapshot(), before);
 }
@@ -149,7 +147,10 @@ fn a_link_to_a_database_is_followed_to_its_wal() {
     let source = Source::none();
     symlink(real.path(), source.path()).expect("a writable folder");
     let before = (real.snapshot(), source.snapshot());
-    boot(&source, &database).run().expect(0).prints("started\n");
+    boot(&source, &database.url())
+        .run()
+        .expect(0)
+        .prints("started\n");
     expect_moved(&real, &database);
     assert_eq!((real.snapshot(), source.snapshot()), before);
 }
@@ -181,7 +182,7 @@ fn as_nobody(
 ) -> Result<(Program, tempfile::TempDir), Missing> {
     if !is_root() {
         return Ok((
-            boot(source, database),
+            boot(source, &database.url()),
             tempfile::tempdir().expect("a temporary folder"),
         ));
     }
@@ -302,7 +303,7 @@ fn a_page_that_cannot_be_read_ends_the_move_with_65() {
         overwrite(&source.path(), pages[pages.len() / 2], &bytes);
         let before = source.snapshot();
         let database = server.create_database("corrupt");
-        boot(&source, &database)
+        boot(&source, &database.url())
             .run()
             .expect(65)
             .prints("")
@@ -321,7 +322,7 @@ fn a_page_that_is_damaged_in_an_index_only_costs_no_row() {
     let pages = pages_of(&source.path(), "sqlite_autoindex_chat_message_1");
     overwrite(&source.path(), pages[0], &noise(4096));
     let before = source.snapshot();
-    let outcome = boot(&source, &database).run();
+    let outcome = boot(&source, &database.url()).run();
     // Either the rows are read past the index, all of them, or the move is refused: nothing in between.
     if outcome.code() == 0 {
         expect_moved(&untouched, &database);
@@ -365,7 +366,10 @@ fn a_transaction_that_never_ended_is_rolled_back_on_a_copy() {
         "the journal is not hot"
     );
     let before = source.snapshot();
-    boot(&source, &database).run().expect(0).prints("started\n");
+    boot(&source, &database.url())
+        .run()
+        .expect(0)
+        .prints("started\n");
     assert_eq!(source.snapshot(), before);
     expect_moved(&whole, &database);
 }
@@ -394,7 +398,10 @@ fn a_wal_without_a_valid_frame_holds_nothing() {
         let source = Source::small();
         fs::write(source.folder().join("webui.db-wal"), wal).expect("a writable folder");
         let before = source.snapshot();
-        boot(&source, &database).run().expect(0).prints("started\n");
+        boot(&source, &database.url())
+            .run()
+            .expect(0)
+            .prints("started\n");
         assert_eq!(source.snapshot(), before);
         fs::remove_file(source.folder().join("webui.db-wal")).expect("our file");
         expect_moved(&source, &database);
@@ -419,7 +426,10 @@ fn a_wal_that_is_torn_counts_up_to_its_last_commit() {
         .set_len(length - 1000)
         .expect("our file");
     let before = source.snapshot();
-    boot(&source, &database).run().expect(0).prints("started\n");
+    boot(&source, &database.url())
+        .run()
+        .expect(0)
+        .prints("started\n");
     assert_eq!(source.snapshot(), before);
     // SQLite's own reading of the same files is the measure.
     expect_moved(&source, &database);
@@ -447,13 +457,56 @@ fn a_source_that_is_newer_than_the_image_is_65_and_both_revisions_are_named() {
         format!("revision = '{HEAD}'\ndown_revision = None\n"),
     )
     .expect("a writable folder");
-    let program = boot(&source, &database).env("WEBUI_INIT_APP_DIR", app.path());
+    let program = boot(&source, &database.url()).env("WEBUI_INIT_APP_DIR", app.path());
     program
         .run()
         .expect(65)
         .prints("")
         .says(&["ffffffffffff", HEAD]);
     expect_untouched(&database);
+    assert_eq!(source.snapshot(), before);
+}
+
+#[test]
+fn accounts_at_which_the_apps_upgrade_would_stop_are_named_before_anything_is_touched() {
+    const OLDER: &str = "959eaac8f909";
+    let server = need!(Postgres::shared());
+    let database = server.create_database("accounts");
+    let source = Source::small();
+    source.edit(|connection| {
+        let script = format!(
+            "DROP INDEX uq_user_email_lower; UPDATE alembic_version SET version_num = '{OLDER}';
+             UPDATE user SET email = (SELECT upper(email) FROM user WHERE id = 'user-1') WHERE id = 'user-2'"
+        );
+        connection.execute_batch(&script).expect("a table");
+        assert_eq!(connection.changes(), 1, "a second user");
+    });
+    let before = source.snapshot();
+    let app = tempfile::tempdir().expect("a temporary folder");
+    let scripts = app.path().join("open_webui/migrations/versions");
+    fs::create_dir_all(&scripts).expect("a writable folder");
+    for (name, script) in [
+        (
+            "older.py",
+            format!("revision = '{OLDER}'\ndown_revision = None\n"),
+        ),
+        (
+            "head.py",
+            format!(
+                "revision = '{HEAD}'\ndown_revision = '{OLDER}'\nINDEX_NAME = 'uq_user_email_lower'\n"
+            ),
+        ),
+    ] {
+        fs::write(scripts.join(name), script).expect("a writable folder");
+    }
+    boot(&source, &database.url())
+        .env("WEBUI_INIT_APP_DIR", app.path())
+        .run()
+        .expect(65)
+        .prints("")
+        .says(&["user-1 and user-2", "never merges"])
+        .never_says("USER-1@");
+    assert!(database.counts().is_empty(), "tables were made");
     assert_eq!(source.snapshot(), before);
 }
 
@@ -477,7 +530,7 @@ fn an_older_source_that_the_app_cannot_upgrade_is_76_and_leaves_no_copy() {
         schema_command().to_string_lossy()
     );
     for own_scratch in [true, false] {
-        let mut program = boot(&source, &database).env("WEBUI_INIT_SCHEMA_COMMAND", &command);
+        let mut program = boot(&source, &database.url()).env("WEBUI_INIT_SCHEMA_COMMAND", &command);
         if own_scratch {
             program = program.env("WEBUI_INIT_SCRATCH_DIR", scratch.path());
         }
@@ -526,7 +579,7 @@ fn an_older_source_is_upgraded_in_a_copy() {
         script.display(),
         schema_command().to_string_lossy()
     );
-    let outcome = boot(&source, &database)
+    let outcome = boot(&source, &database.url())
         .env("WEBUI_INIT_SCHEMA_COMMAND", command)
         .run()
         .expect(0)
@@ -560,7 +613,7 @@ fn a_source_that_an_app_still_has_open_is_not_moved_until_it_is_closed() {
     let app = hold_open(&source);
     // A connection that does nothing holds nothing: it is the use of the WAL that tells.
     insert_chat(&app, 1000, 1);
-    let mut running = boot(&source, &database).start();
+    let mut running = boot(&source, &database.url()).start();
     std::thread::sleep(Duration::from_millis(1500));
     assert!(!running.ended(), "{}", running.stderr());
     assert!(!database.marked());
@@ -584,7 +637,7 @@ fn a_source_that_is_written_during_the_move_is_not_marked_as_moved() {
     database.bootstrap();
     let mut obstacle = database.session();
     obstacle.query("BEGIN; LOCK TABLE message IN SHARE MODE");
-    let running = boot(&source, &database).start();
+    let running = boot(&source, &database.url()).start();
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'";
     wait_for("the move to reach the table", SOON, || {
         (database.value(waiting) != "0").then_some(())
@@ -597,7 +650,10 @@ fn a_source_that_is_written_during_the_move_is_not_marked_as_moved() {
     assert!([65, 74, 75].contains(&outcome.code()), "{outcome:?}");
     outcome.prints("");
     expect_untouched(&database);
-    boot(&source, &database).run().expect(0).prints("started\n");
+    boot(&source, &database.url())
+        .run()
+        .expect(0)
+        .prints("started\n");
     expect_moved(&source, &database);
 }
 

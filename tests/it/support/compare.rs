@@ -3,7 +3,7 @@
 use rusqlite::types::ValueRef;
 
 use super::source::tables;
-use super::{Database, Source};
+use super::{Database, Snapshot, Source, boot};
 
 /// Every difference between the source's tables and those of schema `public`, as text: none after a move of rows
 /// that need no repair.
@@ -89,6 +89,17 @@ pub fn expect_moved(source: &Source, database: &Database) {
     let differences = differences(source, database);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert!(database.marked(), "every row is there, but no marker");
+}
+
+/// Fails unless an ordinary boot moves everything, starts its app, and leaves the source as it was `before`.
+#[track_caller]
+pub fn expect_next_boot_moves(source: &Source, database: &Database, before: &Snapshot) {
+    boot(source, &database.url())
+        .run()
+        .expect(0)
+        .prints("started\n");
+    expect_moved(source, database);
+    assert_eq!(source.snapshot(), *before);
 }
 
 /// Fails unless the target holds nothing of a move: no marker, no kept-aside row, no row in any of the app's tables.

@@ -8,6 +8,8 @@
 )]
 
 mod compare;
+pub mod defects;
+mod disk;
 mod pgbouncer;
 mod postgres;
 mod program;
@@ -19,13 +21,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use compare::{differences, expect_moved, expect_untouched};
+pub use compare::{differences, expect_moved, expect_next_boot_moves, expect_untouched};
+pub use disk::{SmallDisk, relocate};
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, PASSWORD, Postgres, ROLE, Session, Version, percent_encoded};
-pub use program::{Outcome, Program, Running, schema_command};
+pub use program::{Outcome, Program, Running, boot, schema_command, start_in_schema_command};
 pub use proxy::{Fault, Proxy, Then, Towards};
 pub use source::{
     AWKWARD, HEAD, Snapshot, Source, hold_open, insert, insert_chat, insert_user, open,
+    tables as source_tables,
 };
 
 /// Something that a test needs and this machine does not have.

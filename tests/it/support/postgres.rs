@@ -162,6 +162,28 @@ impl Postgres {
         Ok(server)
     }
 
+    /// A streaming standby of `primary`.
+    pub fn standby_of(primary: &Self) -> Result<Self, Missing> {
+        let folder = owned_folder();
+        run(
+            as_server(&primary.version.programs()?.join("pg_basebackup"))
+                .env("PGPASSWORD", PASSWORD)
+                .args(["-R", "-c", "fast", "-h", "127.0.0.1", "-U", "postgres"])
+                .args(["-p", &primary.port.to_string(), "-D"])
+                .arg(folder.join("data")),
+        );
+        let server = Self {
+            version: primary.version,
+            port: free_port(),
+            settings: Vec::new(),
+            child: Mutex::new(None),
+            watchdog: watchdog(&folder, "kill -QUIT $(head -n1 data/postmaster.pid)"),
+            folder,
+        };
+        server.restart();
+        Ok(server)
+    }
+
     pub fn version(&self) -> Version {
         self.version
     }

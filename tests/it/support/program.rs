@@ -121,6 +121,23 @@ impl Program {
     }
 }
 
+/// The boot of an app that says that it has started, and does no more.
+pub fn boot(source: &Source, url: &str) -> Program {
+    Program::boot(["echo", "started"])
+        .source(source)
+        .target(url)
+}
+
+/// A boot in the background, in a schema command that does not end by itself; it gets there within `limit`.
+pub fn start_in_schema_command(source: &Source, url: &str, limit: Duration) -> Running {
+    let program = boot(source, url);
+    let runs = program.folder().join("runs");
+    let command = format!("touch '{}'; sleep 300", runs.display());
+    let running = program.env("WEBUI_INIT_SCHEMA_COMMAND", command).start();
+    wait_for("the schema command", limit, || runs.exists().then_some(()));
+    running
+}
+
 /// The shell command that stands in for the app's Alembic.
 pub fn schema_command() -> OsString {
     let mut quoted = OsString::from("'");

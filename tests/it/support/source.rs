@@ -192,6 +192,12 @@ impl Snapshot {
         }
         Self(files)
     }
+
+    /// The same without what begins with `prefix`.
+    pub fn without(mut self, prefix: &str) -> Self {
+        self.0.retain(|name, _| !name.starts_with(prefix));
+        self
+    }
 }
 
 /// Opens a database as the app does: foreign keys, which the bundled `SQLite` enforces by default, are not.

@@ -1,0 +1,90 @@
+//! Owns the patience with a server that has fallen silent in the middle of the move. A long statement is
+//! left alone for as long as the server is seen to work on it; what is given up is waiting for an answer or
+//! for room to send where the server itself has nothing to do, is gone, or cannot be asked. TCP's own
+//! keepalives find a dead host, but not a proxy that swallows everything.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::Type;
+
+use crate::progress::Reporter;
+use crate::target::{LockedTarget, TargetError, brief, failed};
+
+/// The least time after which silence ends a move, whatever `WEBUI_INIT_WAIT_SECS` says.
+const LEAST: Duration = Duration::from_secs(5);
+
+/// The connection of the move, seen from beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Watchdog<'a> {
+    locked: &'a LockedTarget,
+    /// The server process that serves the move.
+    backend: i32,
+    /// How long silence is borne.
+    patience: Duration,
+    reporter: &'a Reporter,
+}
+
+impl<'a> Watchdog<'a> {
+    /// Watches over `backend`, by what `reporter` hears of it.
+    pub fn new(
+        locked: &'a LockedTarget,
+        backend: i32,
+        patience: Duration,
+        reporter: &'a Reporter,
+    ) -> Self {
+        Self {
+            locked,
+            backend,
+            patience: patience.max(LEAST),
+            reporter,
+        }
+    }
+
+    /// Awaits `work`, and gives it up once the server has been idle for the time set while it was its turn
+    /// and nothing moved.
+    ///
+    /// # Errors
+    /// [`TargetError::Stalled`].
+    pub async fn over<T>(&self, work: impl Future<Output = T>) -> Result<T, TargetError> {
+        let mut work = pin!(work);
+        let pause = (self.patience / 6).clamp(Duration::from_secs(1), Duration::from_secs(10));
+        let mut seen = self.reporter.seen();
+        let mut moved = Instant::now();
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(pause) => {}
+            }
+            let now = self.reporter.seen();
+            if now != seen || !now.awaits_server {
+                (seen, moved) = (now, Instant::now());
+                continue;
+            }
+            let at_work = tokio::select! {
+                done = &mut work => return Ok(done),
+                answer = tokio::time::timeout(pause, self.at_work()) => matches!(answer, Ok(Ok(true))),
+            };
+            if at_work {
+                moved = Instant::now();
+            } else if moved.elapsed() >= self.patience {
+                return Err(TargetError::Stalled);
+            }
+        }
+    }
+
+    /// Whether the server works on a statement, or waits for something else than this program.
+    async fn at_work(&self) -> Result<bool, TargetError> {
+        let client = self.locked.target().client().await?;
+        let row = brief(
+            client.query_typed_opt(
+                "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'",
+                &[(&self.backend, Type::INT4)],
+            ),
+            failed("did not tell whether it is at work"),
+        )
+        .await?;
+        Ok(row.is_some())
+    }
+}
