@@ -19,6 +19,8 @@ use crate::tls::{self, Connector, TlsError};
 
 /// The oldest server that is supported, as `server_version_num` counts.
 const OLDEST: i32 = 130_000;
+/// How long one attempt to reach PostgreSQL may take at least, however short the wait as a whole.
+const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long a statement that needs no work may take before the network is taken for dead.
 const BRIEF: Duration = Duration::from_secs(30);
 
@@ -280,11 +282,13 @@ impl Target {
         let mut pause = Duration::from_millis(250);
         let mut told: Option<Instant> = None;
         loop {
-            // A host that swallows packets must not stretch the wait.
+            // A host that swallows packets must not stretch the wait, nor a connection that fell silent use it up:
+            // the next one may reach a server that has taken over.
             let left = patience
                 .saturating_sub(begun.elapsed())
                 .max(Duration::from_secs(1));
-            let error = match tokio::time::timeout(left, self.marker()).await {
+            let limit = left.min(ATTEMPT.max(patience / 4));
+            let error = match tokio::time::timeout(limit, self.marker()).await {
                 Ok(Ok(marker)) => return Ok(marker),
                 Ok(Err(error)) if error.class() == Class::Transient => error,
                 Ok(Err(error)) => return Err(error),

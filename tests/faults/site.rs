@@ -70,9 +70,12 @@ impl Tables {
 impl Site {
     fn new(version: Version) -> Result<Self, Missing> {
         let server = Postgres::start(version, &[])?;
-        // After a crash the pooler must not wait for its usual 15 seconds before it tries again.
+        // After a crash the pooler must not wait for its usual 15 seconds before it tries again. And it may be caught
+        // for its usual ten minutes: cut off in the middle of a statement, a client leaves it with a server connection
+        // that it resets in vain, and for as long the next client that needs a new one waits.
         let settings = [
             "server_login_retry = 1",
+            "server_idle_timeout = 5",
             "ignore_startup_parameters = extra_float_digits",
         ];
         let session_pool = PgBouncer::start(&server, PoolMode::Session, &settings)?;

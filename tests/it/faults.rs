@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Database, Fault, Postgres, Proxy, Running, Session, SmallDisk, Source, Version, boot,
+    Database, Fault, Postgres, Proxy, Running, Session, SmallDisk, Source, Then, Version, boot,
     expect_moved, expect_next_boot_moves, expect_untouched, need, relocate, wait_for,
 };
 
@@ -281,6 +281,29 @@ fn start_loading<'a>(
 fn loading(database: &Database) -> bool {
     let copying = "SELECT count(*) FROM pg_stat_progress_copy WHERE datname = current_database()";
     database.value(copying) != "0"
+}
+
+#[test]
+fn a_first_connection_that_falls_silent_is_replaced_within_the_wait() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("silent");
+    database.bootstrap();
+    let source = Source::small();
+    let proxy = Proxy::to(server.port());
+    proxy.set(Fault::OnSight(b"webui_init.migration", Then::Stall));
+    let running = boot(&source, &database.url_at(proxy.port()))
+        .env("WEBUI_INIT_WAIT_SECS", "20")
+        .start();
+    wait_for("the first look", SOON, || {
+        (proxy.sights() > 0).then_some(())
+    });
+    proxy.set(Fault::Pass);
+    running
+        .wait(SOON)
+        .expect(0)
+        .prints("started\n")
+        .says(&["waiting for PostgreSQL", "did not answer in time"]);
+    expect_moved(&source, &database);
 }
 
 #[test]
