@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use crate::catalogue::{Catalogue, ForeignKey};
 use crate::plan::{Plan, TablePlan};
 use crate::source::{literal, quote};
+use crate::value::Kind;
 
 /// What was found, by table and row id.
 #[derive(Debug, Default, Clone)]
@@ -138,10 +139,12 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
                 .iter()
                 .zip(&columns)
                 .map(|(name, at)| {
+                    let parent_column = &parent.source.columns[position(parent, name)?].name;
+                    let (ours, theirs) = (column(*at), format!("p.{}", quote(parent_column)));
+                    // To SQLite, 1 and 1.0 are equal; as text they are not.
                     Some(format!(
-                        "p.{} = {} COLLATE BINARY",
-                        quote(&parent.source.columns[position(parent, name)?].name),
-                        column(*at)
+                        "{theirs} = {ours} COLLATE BINARY AND ({} OR typeof({theirs}) = typeof({ours}))",
+                        !is_text(child, *at)
                     ))
                 })
                 .collect::<Option<_>>()?;
@@ -181,6 +184,14 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
         format!("INSERT OR IGNORE INTO temp.aside SELECT {table}, c.{rowid}, {reason} {from}")
     };
     Some(Search { sql })
+}
+
+/// Whether the column of the source at `at` becomes text.
+fn is_text(table: &TablePlan, at: usize) -> bool {
+    let mut fields = table.fields.iter();
+    fields.any(|field| {
+        field.from == Some(at) && matches!(field.column.value.kind, Kind::Text | Kind::Varchar(_))
+    })
 }
 
 fn position(table: &TablePlan, column: &str) -> Option<usize> {

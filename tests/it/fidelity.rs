@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::support::{
-    Database, Postgres, Program, Source, expect_untouched, insert, insert_chat, insert_user, need,
+    Database, Postgres, Program, Source, boot, expect_untouched, insert, insert_chat, insert_user,
+    need,
 };
 
 /// One row of every kind that has no place in the target, among rows that do.
@@ -145,6 +146,49 @@ fn rows_without_a_place_are_kept_aside_and_their_neighbours_moved() {
         .source(&source)
         .target(database.url());
     verify.run().expect(0);
+}
+
+/// The declarations of the table without types, so that its columns keep what they are given.
+fn without_types(connection: &Connection, table: &str) {
+    let columns: Vec<String> = connection
+        .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))
+        .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
+        .expect("columns");
+    let columns = columns.join(", ");
+    connection
+        .execute_batch(&format!(
+            "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;
+             ALTER TABLE {table} RENAME TO typed;
+             CREATE TABLE {table} ({columns});
+             INSERT INTO {table} SELECT * FROM typed; DROP TABLE typed"
+        ))
+        .expect("a table");
+}
+
+#[test]
+fn a_reference_that_only_sqlite_takes_for_equal_is_an_orphan() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("loose");
+    let source = Source::small();
+    source.edit(|connection| {
+        without_types(connection, "knowledge");
+        without_types(connection, "knowledge_directory");
+        connection
+            .execute_batch(
+                "INSERT INTO knowledge (id, user_id, name, created_at) VALUES (7, 'user-1', 'by number', 1);
+                 INSERT INTO knowledge_directory (id, knowledge_id, name, user_id, created_at, updated_at)
+                 VALUES ('as written', 7, 'n', 'user-1', 1, 1), ('as a fraction', 7.0, 'm', 'user-1', 1, 1)",
+            )
+            .expect("rows");
+    });
+    boot(&source, &database.url()).run().expect(0);
+    let moved = "SELECT id || ' in ' || knowledge_id FROM knowledge_directory WHERE id LIKE 'as %'";
+    assert_eq!(database.value(moved), "as written in 7");
+    let aside = "SELECT row->>'id' || ' ' || reason FROM webui_init.leftover";
+    assert_eq!(
+        database.value(aside),
+        "as a fraction orphan:knowledge_directory_knowledge_id_fkey"
+    );
 }
 
 #[test]
