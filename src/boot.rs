@@ -357,7 +357,6 @@ impl<'a> Move<'a> {
         let mut plan = Plan::new(&source.tables, &catalogue);
         let source = input::ask(&client, source, &mut plan).await?;
         drop(client);
-        self.locked.target().hang_up();
         failpoint::or_fail("catalogue_read")?;
         let (copied, source) = self.load(source, &catalogue, &plan).await?;
         let moved = copied.tallies.iter().find(|tally| tally.table == "user");

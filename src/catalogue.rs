@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use crate::source::{self, quote};
 use crate::target::{TargetError, failed};
@@ -120,12 +120,16 @@ impl Catalogue {
     /// # Errors
     /// PostgreSQL's.
     pub async fn read(client: &Client, schema: &str) -> Result<Self, TargetError> {
+        // Asked for all at once: distance to the server is paid once.
+        let (columns, indexes, checked, foreign_keys, suspendable) = tokio::try_join!(
+            rows(client, COLUMNS, schema),
+            rows(client, INDEXES, schema),
+            rows(client, CHECKED, schema),
+            foreign_keys(client, schema),
+            suspendable(client, schema),
+        )?;
         let mut tables = BTreeMap::new();
-        for row in client
-            .query_typed(COLUMNS, &[(&schema, Type::TEXT)])
-            .await
-            .map_err(failed(DOING))?
-        {
+        for row in columns {
             let table: String = row.get(0);
             let kind = match Kind::from_catalogue(row.get(2), row.get(3)) {
                 // Its own checks make the server decide.
@@ -164,8 +168,8 @@ impl Catalogue {
         let mut catalogue = Self {
             schema: schema.to_owned(),
             tables: BTreeMap::new(),
-            foreign_keys: foreign_keys(client, schema).await?,
-            suspendable: suspendable(client, schema).await?,
+            foreign_keys,
+            suspendable,
         };
         let constants = constants(client, &tables).await?;
         for (name, (mut table, defaults)) in tables {
@@ -176,16 +180,12 @@ impl Catalogue {
             }
             catalogue.tables.insert(name, table);
         }
-        catalogue.read_indexes(client).await?;
+        catalogue.note_indexes(&indexes, &checked);
         Ok(catalogue)
     }
 
-    async fn read_indexes(&mut self, client: &Client) -> Result<(), TargetError> {
-        let rows = client
-            .query_typed(INDEXES, &[(&self.schema, Type::TEXT)])
-            .await
-            .map_err(failed(DOING))?;
-        for row in rows {
+    fn note_indexes(&mut self, indexes: &[Row], checked: &[Row]) {
+        for row in indexes {
             if let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) {
                 table.indexes.push(Index {
                     name: row.get(1),
@@ -202,16 +202,11 @@ impl Catalogue {
                 });
             }
         }
-        let rows = client
-            .query_typed(CHECKED, &[(&self.schema, Type::TEXT)])
-            .await
-            .map_err(failed(DOING))?;
-        for row in rows {
+        for row in checked {
             if let Some(table) = self.tables.get_mut(row.get::<_, &str>(0)) {
                 table.checked = true;
             }
         }
-        Ok(())
     }
 
     /// What can be foreseen of a target that does not exist yet, from the source's own declarations: the
@@ -286,11 +281,15 @@ impl Catalogue {
         }
     }
 
-    /// Every index and constraint as the catalogue describes it, for comparing before and after.
-    pub fn fixtures(&self) -> Vec<&Suspended> {
-        let mut all: Vec<_> = self.suspendable.iter().collect();
-        all.sort();
-        all
+    /// What of the indexes and foreign keys described here is not in the database now.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub async fn lost(&self, client: &Client) -> Result<Vec<&str>, TargetError> {
+        let now = suspendable(client, &self.schema).await?;
+        let described = self.suspendable.iter();
+        let lost = described.filter(|item| !now.contains(item));
+        Ok(lost.map(|item| item.name.as_str()).collect())
     }
 }
 
@@ -440,11 +439,15 @@ fn send_function(kind: Kind) -> Option<&'static str> {
     })
 }
 
-async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<ForeignKey>, TargetError> {
-    let rows = client
-        .query_typed(FOREIGN_KEYS, &[(&schema, Type::TEXT)])
+async fn rows(client: &Client, sql: &str, schema: &str) -> Result<Vec<Row>, TargetError> {
+    client
+        .query_typed(sql, &[(&schema, Type::TEXT)])
         .await
-        .map_err(failed(DOING))?;
+        .map_err(failed(DOING))
+}
+
+async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<ForeignKey>, TargetError> {
+    let rows = rows(client, FOREIGN_KEYS, schema).await?;
     Ok(rows
         .iter()
         .map(|row| ForeignKey {
@@ -459,10 +462,7 @@ async fn foreign_keys(client: &Client, schema: &str) -> Result<Vec<ForeignKey>, 
 }
 
 async fn suspendable(client: &Client, schema: &str) -> Result<Vec<Suspended>, TargetError> {
-    let rows = client
-        .query_typed(SUSPENDABLE, &[(&schema, Type::TEXT)])
-        .await
-        .map_err(failed(DOING))?;
+    let rows = rows(client, SUSPENDABLE, schema).await?;
     Ok(rows
         .iter()
         .map(|row| {

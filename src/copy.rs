@@ -136,9 +136,13 @@ impl Begun {
         // Taken out of the pool for good: whatever happens, this connection is closed, not handed on.
         let client = Object::take(locked.target().client().await?);
         let doing = "did not begin a transaction";
-        target::brief(client.batch_execute("BEGIN"), failed(doing)).await?;
+        // In one round trip, in this order.
+        tokio::try_join!(
+            biased;
+            target::brief(client.batch_execute("BEGIN"), failed(doing)),
+            target::without_timeouts(&client),
+        )?;
         failpoint::reach("transaction_begun");
-        target::without_timeouts(&client).await?;
         locked.announce_move(&client, &plan.schema).await?;
         let names = "SELECT pg_current_xact_id()::text, pg_backend_pid()";
         let row = target::brief(client.query_typed_one(names, &[]), failed(doing)).await?;
@@ -427,14 +431,8 @@ impl Begun {
         while let Some(table) = restored.try_next().await? {
             reporter.update(|progress| progress.table.clone_from(table));
         }
-        let now = Catalogue::read(&self.client, &self.plan.schema).await?;
-        let (before, after) = (self.catalogue.fixtures(), now.fixtures());
-        if before != after {
-            let lost: Vec<_> = before
-                .iter()
-                .filter(|item| !after.contains(item))
-                .map(|item| item.name.as_str())
-                .collect();
+        let lost = self.catalogue.lost(&self.client).await?;
+        if !lost.is_empty() {
             return Err(CopyError::NotRestored(lost.join(", ")));
         }
         Ok(())

@@ -8,7 +8,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, Recycli
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
 use crate::app::AppTables;
@@ -478,17 +478,17 @@ impl Target {
     async fn try_lock(&self, schema: &str) -> Result<Option<Object>, TargetError> {
         let client = self.client().await?;
         let doing = "did not answer about the advisory lock";
-        brief(client.batch_execute("BEGIN"), failed(doing)).await?;
-        without_timeouts(&client).await?;
-        let got = brief(
-            client.query_typed_one(
-                "SELECT pg_try_advisory_xact_lock($1)",
-                &[(&lock_key(schema), Type::INT8)],
-            ),
-            failed(doing),
-        )
-        .await?
-        .get::<_, bool>(0);
+        let key = lock_key(schema);
+        let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&key, Type::INT8)];
+        let asked = client.query_typed_one("SELECT pg_try_advisory_xact_lock($1)", &arguments);
+        // In one round trip, in this order.
+        let ((), (), row) = tokio::try_join!(
+            biased;
+            brief(client.batch_execute("BEGIN"), failed(doing)),
+            without_timeouts(&client),
+            brief(asked, failed(doing)),
+        )?;
+        let got: bool = row.get(0);
         if got {
             return Ok(Some(client));
         }
