@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     Database, Fault, HEAD, Outcome, PASSWORD, PgBouncer, PoolMode, Postgres, Program, Proxy, ROLE,
-    Running, Source, Version, boot, command, differences, expect_moved, expect_next_boot_moves,
-    expect_untouched, free_port, insert_chat, insert_user, need, percent_encoded, schema_command,
+    Running, Session, Source, Version, boot, command, differences, expect_moved,
+    expect_next_boot_moves, expect_untouched, free_port, insert_chat, insert_user, need,
+    percent_encoded, schema_command,
 };
 
 const SOON: Duration = Duration::from_mins(1);
 
-/// A boot whose app says that it runs.
 /// A schema command that writes a line into `log`, waits, and then makes the schema.
 fn slow_schema_command(log: &Path, seconds: u32) -> String {
     format!(
@@ -732,6 +732,38 @@ fn a_database_that_is_not_utf_8_is_78() {
         let database = server.create_database_with("encoding", &options);
         let source = Source::small();
         at_once(boot(&source, &database.url()), 78).says(&["UTF8"]);
+        assert!(database.counts().is_empty());
+    }
+}
+
+/// A database whose server tells of itself what `functions` return.
+fn posing<'a>(server: &'a Postgres, functions: &str) -> Database<'a> {
+    let database = server.create_database("posing");
+    Session::open(&server.superuser_url(&database.name)).query(&format!(
+        "CREATE SCHEMA pose; GRANT USAGE ON SCHEMA pose TO public; {functions};
+         ALTER DATABASE \"{}\" SET search_path = pose, pg_catalog, public",
+        database.name
+    ));
+    database
+}
+
+#[test]
+fn a_server_that_is_too_old_or_something_else_is_78_at_once() {
+    let server = need!(Postgres::shared());
+    let older = "CREATE FUNCTION pose.current_setting(text) RETURNS text LANGUAGE sql AS
+         $$ SELECT CASE $1 WHEN 'server_version_num' THEN '120022' ELSE pg_catalog.current_setting($1) END $$;
+         CREATE FUNCTION pose.version() RETURNS text LANGUAGE sql AS $$ SELECT 'PostgreSQL 12.22 on x86_64' $$";
+    let other = "CREATE FUNCTION pose.version() RETURNS text LANGUAGE sql AS
+         $$ SELECT 'PostgreSQL 15.2-YB-2025.1 on x86_64' $$";
+    for (functions, said) in [
+        (older, ["too old", "PostgreSQL 12.22"]),
+        (other, ["something else", "-YB-"]),
+    ] {
+        let database = posing(server, functions);
+        let source = Source::small();
+        let before = source.snapshot();
+        at_once(boot(&source, &database.url()), 78).says(&said);
+        assert_eq!(source.snapshot(), before);
         assert!(database.counts().is_empty());
     }
 }
