@@ -23,7 +23,7 @@ use crate::ledger::{self, Entry, Marker};
 use crate::plan::Plan;
 use crate::progress::{self, Reporter};
 use crate::report::Report;
-use crate::scratch::{Scratch, ScratchError};
+use crate::scratch::{self, Scratch, ScratchError};
 use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings};
 use crate::source::{self, Census, Fingerprint, Found, Location, Source, SourceError};
 use crate::target::{self, Locked, LockedTarget, Server, Target};
@@ -64,8 +64,8 @@ impl Controls {
         }
     }
 
-    /// Removes the scratch directory, whoever still works in it. For the end of an interrupted flow: a thread
-    /// that is busy in SQLite does not hear of it.
+    /// Removes the scratch directory, if it is still there. For the end of the flow: where that failed, a thread that
+    /// is busy in SQLite hears of it late or not at all, and the process does not wait for it.
     pub fn clear_scratch(&self) {
         if let Some(path) = self
             .scratch
@@ -73,7 +73,7 @@ impl Controls {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
         {
-            let _ = std::fs::remove_dir_all(path);
+            scratch::remove(&path);
         }
     }
 
@@ -376,9 +376,9 @@ impl<'a> Move<'a> {
         .await
     }
 
-    fn watchdog(&self, backend: i32) -> Watchdog<'a> {
+    fn watchdog(&self, transaction: &str) -> Watchdog<'a> {
         let (settings, controls) = (self.settings, self.controls);
-        Watchdog::new(self.locked, backend, settings.wait, &controls.reporter)
+        Watchdog::new(self.locked, transaction, settings.wait, &controls.reporter)
     }
 
     /// Refuses to go on with fewer users than `least`: an app without users is anybody's.
@@ -436,7 +436,7 @@ impl<'a> Move<'a> {
                 self.locked.target().connector(),
                 begun.cancel_token(),
             )));
-            let watchdog = self.watchdog(begun.backend());
+            let watchdog = self.watchdog(begun.transaction());
             watchdog
                 .over(begun.take_tables(self.server, taking))
                 .await
@@ -498,7 +498,7 @@ impl<'a> Move<'a> {
     ) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
         let since = Instant::now();
-        let watchdog = self.watchdog(copied.backend());
+        let watchdog = self.watchdog(copied.transaction());
         let verified = watchdog
             .over(verify::verify(copied, self.settings.verify, reporter))
             .await

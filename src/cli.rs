@@ -240,9 +240,7 @@ fn with_runtime<T, F: Future<Output = Result<T, Failure>>>(
     }));
     // A reader that is still busy must not hold up the end.
     runtime.shutdown_background();
-    if matches!(result, Err(Failure::Interrupted { .. })) {
-        controls.clear_scratch();
-    }
+    controls.clear_scratch();
     result
 }
 

@@ -91,7 +91,6 @@ pub enum CopyError {
 pub struct Begun {
     client: ClientWrapper,
     transaction: String,
-    backend: i32,
     catalogue: Arc<Catalogue>,
     plan: Arc<Plan>,
 }
@@ -144,12 +143,11 @@ impl Begun {
         )?;
         failpoint::reach("transaction_begun");
         locked.announce_move(&client, &plan.schema).await?;
-        let names = "SELECT pg_current_xact_id()::text, pg_backend_pid()";
-        let row = target::brief(client.query_typed_one(names, &[]), failed(doing)).await?;
+        let name = "SELECT pg_current_xact_id()::text";
+        let row = target::brief(client.query_typed_one(name, &[]), failed(doing)).await?;
         Ok(Self {
             client,
             transaction: row.get(0),
-            backend: row.get(1),
             catalogue: Arc::new(catalogue),
             plan: Arc::new(plan),
         })
@@ -250,9 +248,9 @@ impl Begun {
             .map_err(refused(step))
     }
 
-    /// The server process that serves the transaction.
-    pub fn backend(&self) -> i32 {
-        self.backend
+    /// The transaction's id, for asking what becomes of it.
+    pub fn transaction(&self) -> &str {
+        &self.transaction
     }
 
     /// For cancelling whatever statement is running.
@@ -478,9 +476,9 @@ impl Copied {
         &self.begun.plan
     }
 
-    /// The server process that serves the transaction.
-    pub fn backend(&self) -> i32 {
-        self.begun.backend
+    /// The transaction's id.
+    pub fn transaction(&self) -> &str {
+        &self.begun.transaction
     }
 
     /// The open transaction.

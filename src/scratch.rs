@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 use thiserror::Error;
@@ -59,6 +60,26 @@ fn sweep(parent: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes a scratch directory, in which another thread may still be at work, or be removing it too.
+pub fn remove(path: &Path) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut tries = 30;
+    loop {
+        match fs::remove_dir_all(path) {
+            Ok(()) => return,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) if tries == 0 => {
+                return tracing::warn!(
+                    "{} could not be removed: {error}; the next start tries again",
+                    path.display()
+                );
+            }
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+        tries -= 1;
+    }
 }
 
 /// A name that no other process makes at the same time, in whatever PID namespace it lives.
@@ -142,12 +163,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(
-                "{} could not be removed: {error}; the next start tries again",
-                self.path.display()
-            );
-        }
+        remove(&self.path);
     }
 }
 

@@ -16,27 +16,28 @@ use crate::target::{LockedTarget, TargetError, brief, failed};
 const LEAST: Duration = Duration::from_secs(5);
 
 /// The connection of the move, seen from beside it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Watchdog<'a> {
     locked: &'a LockedTarget,
-    /// The server process that serves the move.
-    backend: i32,
+    /// The move's transaction. Not its server process: behind a pooler that may soon serve somebody else, even the
+    /// connection that asks.
+    transaction: String,
     /// How long silence is borne.
     patience: Duration,
     reporter: &'a Reporter,
 }
 
 impl<'a> Watchdog<'a> {
-    /// Watches over `backend`, by what `reporter` hears of it.
+    /// Watches over `transaction`, by what `reporter` hears of it.
     pub fn new(
         locked: &'a LockedTarget,
-        backend: i32,
+        transaction: &str,
         patience: Duration,
         reporter: &'a Reporter,
     ) -> Self {
         Self {
             locked,
-            backend,
+            transaction: transaction.to_owned(),
             patience: patience.max(LEAST),
             reporter,
         }
@@ -79,8 +80,9 @@ impl<'a> Watchdog<'a> {
         let client = self.locked.target().client().await?;
         let row = brief(
             client.query_typed_opt(
-                "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'",
-                &[(&self.backend, Type::INT4)],
+                "SELECT 1 FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid AND state = 'active'
+                    AND wait_event_type IS DISTINCT FROM 'Client'",
+                &[(&self.transaction, Type::TEXT)],
             ),
             failed("did not tell whether it is at work"),
         )

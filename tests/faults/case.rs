@@ -167,7 +167,11 @@ impl Case {
                 Signal::SIGQUIT,
             ]);
         }
-        let mut way = dice.pick(&[Way::Direct, Way::SessionPool, Way::TransactionPool]);
+        let ways = [Way::Direct, Way::SessionPool, Way::TransactionPool];
+        let mut way = dice.pick(&ways);
+        if matches!(fault, Fault::Commit(_)) {
+            way = ways[position % ways.len()];
+        }
         // Whose session it is can be told by what PostgreSQL knows of it, which behind a pool says little.
         if matches!(
             fault,

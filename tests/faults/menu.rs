@@ -136,7 +136,8 @@ pub fn menu() -> &'static [(Fault, Moment)] {
             Commit::Kill,
             Commit::Signal,
         ] {
-            add(Fault::Commit(commit), &["before_commit"; 2]);
+            // Once for each way: a pooler has its own idea of what becomes of the connection.
+            add(Fault::Commit(commit), &["before_commit"; 3]);
         }
         let by_itself = [
             Fault::Schema(Mishap::Killed("stop-before")),

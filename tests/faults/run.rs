@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::case::{Case, Commit, Dice, Fault, Moment};
+use crate::case::{Case, Commit, Dice, Fault, Mishap, Moment};
 use crate::invariant::{Held, held};
 use crate::site::{Site, Tables};
 use crate::sources::Pair;
@@ -305,6 +305,12 @@ impl Run<'_> {
             // The program finds out by itself how its COMMIT ended.
             Fault::Commit(Commit::Network(Then::CutBeforeDelivery)) => &[74],
             Fault::Commit(Commit::Network(_) | Commit::Silence) | Fault::Pause => &[0],
+            // Who finds everything at its head already is not lied to.
+            Fault::Schema(Mishap::Fails("lie"))
+                if self.case.bootstrapped && !self.case.source.older =>
+            {
+                &[0]
+            }
             Fault::Schema(_) => &[76],
             // The schema command loses its connection too.
             Fault::ServerCrash | Fault::BackendKilled | Fault::CrashUnderTwo => {
