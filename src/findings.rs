@@ -3,6 +3,7 @@
 //! stays behind is an orphan too. Rows that PostgreSQL itself refused are told to it as seeds.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 use rusqlite::{Connection, params};
 
@@ -55,10 +56,12 @@ impl Findings {
             .iter()
             .filter_map(|key| orphan_search(key, plan))
             .collect();
+        let mut any = !seeds.is_empty();
         loop {
             let mut found = 0;
             for search in &searches {
-                found += search.run(connection)?;
+                found += search.run(connection, any)?;
+                any |= found > 0;
             }
             if found == 0 {
                 break;
@@ -98,14 +101,15 @@ fn column(position: i64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 
-/// The search for the orphans of one foreign key.
+/// The search for the orphans of one foreign key. Its parameter tells whether any row is known to stay behind;
+/// mostly none is, and then nobody has to be looked up among them.
 struct Search {
     sql: String,
 }
 
 impl Search {
-    fn run(&self, connection: &Connection) -> rusqlite::Result<usize> {
-        connection.prepare(&self.sql)?.execute(params![])
+    fn run(&self, connection: &Connection, any_aside: bool) -> rusqlite::Result<usize> {
+        connection.prepare(&self.sql)?.execute(params![any_aside])
     }
 }
 
@@ -139,18 +143,22 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
                 .iter()
                 .zip(&columns)
                 .map(|(name, at)| {
-                    let parent_column = &parent.source.columns[position(parent, name)?].name;
-                    let (ours, theirs) = (column(*at), format!("p.{}", quote(parent_column)));
+                    let parent_at = position(parent, name)?;
+                    let (ours, theirs) = (column(*at), &parent.source.columns[parent_at].name);
+                    let theirs = format!("p.{}", quote(theirs));
+                    let mut equal = format!("{theirs} = {ours} COLLATE BINARY");
                     // To SQLite, 1 and 1.0 are equal; as text they are not.
-                    Some(format!(
-                        "{theirs} = {ours} COLLATE BINARY AND ({} OR typeof({theirs}) = typeof({ours}))",
-                        !is_text(child, *at)
-                    ))
+                    let numbers =
+                        may_hold_numbers(child, *at) && may_hold_numbers(parent, parent_at);
+                    if numbers && becomes_text(child, *at) {
+                        let _ = write!(equal, " AND typeof({theirs}) = typeof({ours})");
+                    }
+                    Some(equal)
                 })
                 .collect::<Option<_>>()?;
             format!(
                 "NOT EXISTS (SELECT 1 FROM main.{table} p WHERE {equal}
-                    AND NOT EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {name} AND x.rid = p.{parent_rowid}))",
+                    AND NOT (?1 AND EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {name} AND x.rid = p.{parent_rowid})))",
                 table = quote(&parent.source.name),
                 equal = equal.join(" AND "),
                 name = literal(&parent.source.name),
@@ -169,7 +177,7 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
         )),
     );
     let from = format!(
-        "FROM main.{} c WHERE {} AND {missing} AND NOT EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {table} AND x.rid = c.{rowid})",
+        "FROM main.{} c WHERE {} AND {missing} AND NOT (?1 AND EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {table} AND x.rid = c.{rowid}))",
         quote(child.name()),
         referencing.join(" AND "),
     );
@@ -186,8 +194,18 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
     Some(Search { sql })
 }
 
+/// Whether the column of the source at `at` can hold INTEGER or REAL: not if it has the affinity TEXT.
+fn may_hold_numbers(table: &TablePlan, at: usize) -> bool {
+    let declared = table.source.columns[at].declared.to_ascii_uppercase();
+    // An INT anywhere in the name comes first.
+    declared.contains("INT")
+        || !["CHAR", "CLOB", "TEXT"]
+            .iter()
+            .any(|text| declared.contains(text))
+}
+
 /// Whether the column of the source at `at` becomes text.
-fn is_text(table: &TablePlan, at: usize) -> bool {
+fn becomes_text(table: &TablePlan, at: usize) -> bool {
     let mut fields = table.fields.iter();
     fields.any(|field| {
         field.from == Some(at) && matches!(field.column.value.kind, Kind::Text | Kind::Varchar(_))
