@@ -2,17 +2,18 @@
 //! because of it. A container in a restart loop must not keep PostgreSQL busy with loads that fail.
 //!
 //! An attempt is counted as failed when it begins, and its row goes with the transaction that writes the marker; so
-//! one that was killed counts as well, for one small statement. All of this is best effort: whatever goes wrong with
-//! it leaves a line at level `debug` and changes nothing else. When a move is begun or waits is `boot`'s knowledge.
+//! one that was killed counts as well, for one small statement. Noting and pausing are best effort: whatever goes wrong
+//! with them leaves a line at level `debug` and changes nothing else. When a move is begun or waits is `boot`'s knowledge.
 
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
+use crate::ledger;
 use crate::source::literal;
-use crate::target::{Target, TargetError, failed};
+use crate::target::{self, Target, TargetError, failed};
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -35,7 +36,8 @@ pub struct Failed {
 impl Failed {
     /// What is left of the pause that follows the last failure.
     pub fn remaining(&self) -> Duration {
-        let passed = Duration::try_from_secs_f64(self.seconds_ago).unwrap_or_default();
+        // Until a clock that was set back has caught up, hours may pass.
+        let passed = Duration::try_from_secs_f64(self.seconds_ago).unwrap_or(LONGEST);
         pause_after(self.failures).saturating_sub(passed)
     }
 
@@ -63,6 +65,23 @@ fn pause_after(failures: i32) -> Duration {
             .map_or(LONGEST, Duration::from_secs)
             .min(LONGEST),
         Err(_) => Duration::ZERO,
+    }
+}
+
+/// Whether an attempt at this schema is known that was not completed. Unlike everything else here this decides
+/// whether an app is started, so what cannot be read is an error.
+///
+/// # Errors
+/// PostgreSQL's, but that there is no such table.
+pub async fn any(client: &Client, schema: &str) -> Result<bool, TargetError> {
+    let sql = "SELECT FROM webui_init.attempt WHERE target_schema = $1";
+    let doing = "did not tell of failed attempts";
+    let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&schema, Type::TEXT)];
+    let asked = client.query_typed_opt(sql, &arguments);
+    match target::brief(asked, failed(doing)).await {
+        Ok(row) => Ok(row.is_some()),
+        Err(TargetError::Postgres { source, .. }) if ledger::is_absence(&source) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -183,10 +202,10 @@ mod tests {
             };
             failed.remaining().as_secs()
         };
-        // A clock that was set back, or says nothing, makes the pause no longer than it ever is.
+        // A clock that was set back, or says nothing, is not waited for.
         assert_eq!(
             [0.0, 6.0, 16.0, 1e18, -5.0, f64::NAN].map(remaining),
-            [16, 10, 0, 0, 16, 16]
+            [16, 10, 0, 0, 0, 0]
         );
     }
 }

@@ -18,7 +18,7 @@ use crate::failpoint;
 use crate::failure::{Absent, Failure, chain};
 use crate::findings::{Findings, Seed};
 use crate::input;
-use crate::isolate::isolate;
+use crate::isolate::Isolation;
 use crate::ledger::{self, Entry, Marker};
 use crate::plan::Plan;
 use crate::progress::{self, Reporter};
@@ -159,22 +159,25 @@ enum Decision {
     Later(Duration),
 }
 
-/// Whether a move into this database was begun by somebody who sees more: an instance without the data volume must
-/// not start an app without users between a failed attempt and the next one.
-async fn begun_elsewhere(
+/// What an instance does that has nothing to move. Somebody may have begun a move who sees more: between a failed
+/// attempt and the next one, no app without users may be started.
+async fn with_nothing_to_move(
     locked: &LockedTarget,
     server: &Server,
-) -> Result<Option<Absent>, Failure> {
-    if attempts::read(locked.target(), &server.schema)
-        .await
-        .is_none()
-    {
-        return Ok(None);
-    }
-    let users = AppTables::new(["user"].into_iter(), &Migrations::default());
+    why: String,
+) -> Result<Decision, Failure> {
+    // Without the lock, somebody may be moving right now.
+    locked.still_held().await?;
     let client = locked.target().client().await?;
-    let used = target::tables_in_use(&client, &server.schema, &users).await?;
-    Ok(used.is_empty().then_some(Absent::SeesNoSource))
+    if attempts::any(&client, &server.schema).await? {
+        let users = AppTables::new(["user"].into_iter(), &Migrations::default());
+        let used = target::tables_in_use(&client, &server.schema, &users).await?;
+        if used.is_empty() {
+            return Ok(Decision::WaitForAnother(Absent::SeesNoSource));
+        }
+    }
+    tracing::info!("nothing to move: {why}");
+    Ok(Decision::StartOnPostgres)
 }
 
 async fn under_the_lock(
@@ -186,20 +189,15 @@ async fn under_the_lock(
     let location = match source::locate(&settings.source)? {
         Found::File(location) => location,
         Found::Absent => {
-            // Without the lock, somebody may be moving who can see more.
-            locked.still_held().await?;
-            if let Some(why) = begun_elsewhere(locked, server).await? {
-                return Ok(Decision::WaitForAnother(why));
-            }
-            tracing::info!("nothing to move: there is no {}", settings.source_name());
-            return Ok(Decision::StartOnPostgres);
+            let why = format!("there is no {}", settings.source_name());
+            return with_nothing_to_move(locked, server, why).await;
         }
     };
     let (source, census) = open_source(settings, controls, location, 3).await?;
     failpoint::or_fail("source_opened")?;
     if census.users == 0 {
-        tracing::info!("nothing to move: {} has no users", source.name());
-        return Ok(Decision::StartOnPostgres);
+        let why = format!("{} has no users", source.name());
+        return with_nothing_to_move(locked, server, why).await;
     }
     let migrations = App::new(&settings.app, None).migrations();
     let app_tables = AppTables::new(
@@ -243,6 +241,13 @@ async fn under_the_lock(
     }
     describe(&source, &census, locked);
     source.refuse_newer(&migrations)?;
+    let sharing = accounts::in_the_way_of_upgrade(&source, &migrations)?;
+    if !sharing.is_empty() {
+        return Err(Failure::SharedAddresses {
+            source_path: source.name().to_owned(),
+            accounts: accounts::names(&sharing),
+        });
+    }
     locked.check_privileges(&server.schema).await?;
     failpoint::or_fail("move_decided")?;
     let mut client = locked.target().client().await?;
@@ -257,12 +262,12 @@ async fn under_the_lock(
         locked,
         server,
         app_tables: &app_tables,
-        migrations: &migrations,
         begun: Instant::now(),
         seconds: BTreeMap::new(),
     }
     .run(source, census.users)
-    .await;
+    .await
+    .map_err(Failure::in_the_move);
     if let Err(failure) = &moved {
         attempts::end(locked.target(), &server.schema, failure.exit_code()).await;
     }
@@ -290,7 +295,6 @@ struct Move<'a> {
     locked: &'a LockedTarget,
     server: &'a Server,
     app_tables: &'a AppTables,
-    migrations: &'a Migrations,
     begun: Instant,
     seconds: BTreeMap<&'static str, f64>,
 }
@@ -298,13 +302,6 @@ struct Move<'a> {
 impl<'a> Move<'a> {
     async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
-        let sharing = accounts::in_the_way_of_upgrade(&original, self.migrations)?;
-        if !sharing.is_empty() {
-            return Err(Failure::SharedAddresses {
-                source_path: original.name().to_owned(),
-                accounts: accounts::names(&sharing),
-            });
-        }
         reporter.update(|progress| progress.source_bytes = original.bytes());
         // Importing the app may create or rename files in its data folder; it gets an empty one.
         let scratch = match original.scratch() {
@@ -376,6 +373,12 @@ impl<'a> Move<'a> {
         .await
     }
 
+    /// Whose statement it is that a signal cancels.
+    fn set_running(&self, token: CancelToken) {
+        let connector = self.locked.target().connector();
+        self.controls.set_running(Some((connector, token)));
+    }
+
     fn watchdog(&self, transaction: &str) -> Watchdog<'a> {
         let (settings, controls) = (self.settings, self.controls);
         Watchdog::new(self.locked, transaction, settings.wait, &controls.reporter)
@@ -428,14 +431,13 @@ impl<'a> Move<'a> {
             let (catalogue_, plan_) = (catalogue.clone(), plan.clone());
             if !taking.replace {
                 reporter.stage("clearing what an attempt before this one left");
-                copy::reclaim(self.locked, plan).await?;
+                let client = self.locked.target().client().await?;
+                self.set_running(client.cancel_token());
+                copy::reclaim(&client, plan, || self.controls.cancel()).await?;
             }
             reporter.stage("waiting for the app's tables");
             let begun = Begun::new(self.locked, catalogue_, plan_).await?;
-            self.controls.set_running(Some((
-                self.locked.target().connector(),
-                begun.cancel_token(),
-            )));
+            self.set_running(begun.cancel_token());
             let watchdog = self.watchdog(begun.transaction());
             watchdog
                 .over(begun.take_tables(self.server, taking))
@@ -463,16 +465,16 @@ impl<'a> Move<'a> {
                     reporter.stage("looking for the rows that PostgreSQL refuses");
                     self.locked.target().hang_up();
                     let refused;
-                    (source, refused) = isolate(
-                        self.locked,
-                        self.server,
+                    let isolation = Isolation {
+                        locked: self.locked,
+                        server: self.server,
                         catalogue,
                         plan,
-                        source,
-                        findings,
-                        &table,
-                    )
-                    .await?;
+                        reporter,
+                        patience: self.settings.wait,
+                    };
+                    let begun = |token| self.set_running(token);
+                    (source, refused) = isolation.run(source, findings, &table, begun).await?;
                     if refused.is_empty() {
                         return Err(CopyError::RowsRefused {
                             table,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,8 +34,10 @@ use crate::watchdog::Watchdog;
 
 /// Chunks that may wait between reader and connection.
 const CHUNKS_AHEAD: usize = 8;
-/// How long VACUUM or ANALYZE may take before the network is taken for dead.
-const UPKEEP: Duration = Duration::from_mins(10);
+/// How long VACUUM may take before the load: what it has not done by then, it is not waited for.
+const VACUUM: Duration = Duration::from_mins(10);
+/// How long ANALYZE may take after the move, before the app is started without.
+const ANALYZE: Duration = Duration::from_mins(2);
 
 /// Why the move did not happen.
 #[derive(Debug, Error)]
@@ -597,7 +600,11 @@ async fn committed(
             {
                 return Err(CopyError::OutcomeUnknown(Box::new(error)));
             }
-            Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+            Ok(None) | Err(_) => {
+                // A connection that fell silent would be asked again and again.
+                locked.target().hang_up();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
         }
     }
 }
@@ -607,11 +614,15 @@ async fn committed(
 /// TRUNCATE: the new files of a TRUNCATE stay behind for ever if the server crashes before COMMIT.
 ///
 /// # Errors
-/// The connection breaks or nothing comes back. That a table cannot be vacuumed is no error.
-pub async fn reclaim(locked: &LockedTarget, plan: &Plan) -> Result<(), TargetError> {
+/// The connection breaks. That a table cannot be vacuumed, or not in time, is no error; `cancel` ends the statement
+/// then.
+pub async fn reclaim<C: Future<Output = ()>>(
+    client: &ClientWrapper,
+    plan: &Plan,
+    cancel: impl FnOnce() -> C,
+) -> Result<(), TargetError> {
     const WORTH_IT: &str = "4 * 1024 * 1024";
     let doing = "did not tell the sizes of its tables";
-    let client = locked.target().client().await?;
     let names = plan.tables.iter().map(|table| table.qualified.as_str());
     let names: Vec<&str> = names.chain(["webui_init.leftover"]).collect();
     let sql = format!(
@@ -625,18 +636,19 @@ pub async fn reclaim(locked: &LockedTarget, plan: &Plan) -> Result<(), TargetErr
     }
     tracing::debug!("vacuuming {}", swollen.join(", "));
     let statement = format!("VACUUM {}", swollen.join(", "));
-    match tokio::time::timeout(UPKEEP, client.batch_execute(&statement)).await {
-        Err(_) => Err(TargetError::Stalled),
+    let error = match tokio::time::timeout(VACUUM, client.batch_execute(&statement)).await {
+        Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) if error.as_db_error().is_none() => {
-            Err(failed("did not clear its tables")(error))
+            return Err(failed("did not clear its tables")(error));
         }
-        Ok(done) => {
-            if let Err(error) = done {
-                tracing::debug!("not vacuumed: {}", crate::failure::chain(&error));
-            }
-            Ok(())
+        Ok(Err(error)) => crate::failure::chain(&error),
+        Err(_) => {
+            cancel().await;
+            format!("it took more than {} s", VACUUM.as_secs())
         }
-    }
+    };
+    tracing::debug!("not vacuumed: {error}");
+    Ok(())
 }
 
 /// Tells the planner about the new rows. The move is complete without it.
@@ -652,7 +664,7 @@ pub async fn analyze(locked: &LockedTarget, plan: &Plan) {
     let analyzed = async {
         let client = locked.target().client().await?;
         let statement = format!("ANALYZE {}", tables.join(", "));
-        match tokio::time::timeout(UPKEEP, client.batch_execute(&statement)).await {
+        match tokio::time::timeout(ANALYZE, client.batch_execute(&statement)).await {
             Ok(done) => done.map_err(failed("did not analyze the tables")),
             Err(_) => Err(TargetError::Stalled),
         }

@@ -47,7 +47,7 @@ pub const NOT_FOUND: u8 = 127;
 pub enum Absent {
     /// `ENABLE_DB_MIGRATIONS=false`.
     MayNot,
-    /// A move was begun, and this instance does not see the old database.
+    /// A move was begun, and this instance does not see the old database, or one without users.
     SeesNoSource,
 }
 
@@ -58,8 +58,8 @@ impl fmt::Display for Absent {
                 "there is data to move, and ENABLE_DB_MIGRATIONS=false leaves that to another instance"
             }
             Self::SeesNoSource => {
-                "a move into this database was begun and is not complete, and this instance sees no old database, so it is left to \
-                 another one"
+                "a move into this database was begun and is not complete, and this instance sees no old database with users, so it is left \
+                 to another one"
             }
         })
     }
@@ -250,6 +250,15 @@ impl Failure {
             }
             Self::Interrupted { .. } => "The next start begins again from the untouched old database.".to_owned(),
             Self::Runtime(_) => "Look at the container's limits for processes, threads and open files.".to_owned(),
+        }
+    }
+
+    /// What a failure to talk to PostgreSQL is once the move has begun: the app's tables may be there by then.
+    #[must_use]
+    pub fn in_the_move(self) -> Self {
+        match self {
+            Self::Target(error) => Self::Copy(CopyError::Target(error)),
+            other => other,
         }
     }
 

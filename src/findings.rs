@@ -148,10 +148,9 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
                     let theirs = format!("p.{}", quote(theirs));
                     let mut equal = format!("{theirs} = {ours} COLLATE BINARY");
                     // To SQLite, 1 and 1.0 are equal; as text they are not.
-                    let numbers =
-                        may_hold_numbers(child, *at) && may_hold_numbers(parent, parent_at);
-                    if numbers && becomes_text(child, *at) {
-                        let _ = write!(equal, " AND typeof({theirs}) = typeof({ours})");
+                    let texts = holds_text(child, *at) && holds_text(parent, parent_at);
+                    if !texts && becomes_text(child, *at) {
+                        let _ = write!(equal, " AND CAST({theirs} AS TEXT) = CAST({ours} AS TEXT)");
                     }
                     Some(equal)
                 })
@@ -194,12 +193,12 @@ fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
     Some(Search { sql })
 }
 
-/// Whether the column of the source at `at` can hold INTEGER or REAL: not if it has the affinity TEXT.
-fn may_hold_numbers(table: &TablePlan, at: usize) -> bool {
+/// Whether the column of the source at `at` has the affinity TEXT, and so holds neither INTEGER nor REAL.
+fn holds_text(table: &TablePlan, at: usize) -> bool {
     let declared = table.source.columns[at].declared.to_ascii_uppercase();
-    // An INT anywhere in the name comes first.
-    declared.contains("INT")
-        || !["CHAR", "CLOB", "TEXT"]
+    // An INT anywhere in the declaration comes first.
+    !declared.contains("INT")
+        && ["CHAR", "CLOB", "TEXT"]
             .iter()
             .any(|text| declared.contains(text))
 }

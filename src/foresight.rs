@@ -12,7 +12,7 @@ use crate::boot::on_source;
 use crate::catalogue::{self, Catalogue, Nulls};
 use crate::failure::Failure;
 use crate::findings::{Findings, Seed};
-use crate::isolate::sift;
+use crate::isolate::Sieve;
 use crate::plan::{Plan, TablePlan};
 use crate::reader::{self, ReadError};
 use crate::source::{Source, SourceError};
@@ -94,16 +94,14 @@ impl Trials<'_> {
             trial.qualified = format!("pg_temp.{TRIAL}");
             let findings = findings.clone();
             let rows;
-            (source, rows) = sift(
-                self.client,
-                &trial,
+            let sieve = Sieve {
+                client: self.client,
+                into: &trial,
                 table,
-                self.plan,
-                source,
-                findings,
-                suspect,
-            )
-            .await?;
+                plan: self.plan,
+                reporter: None,
+            };
+            (source, rows) = sieve.sift(source, findings, suspect).await?;
             let names = self.index_names().await?;
             target::brief(self.client.batch_execute("ROLLBACK"), failed(DOING)).await?;
             if !rows.is_empty() {

@@ -76,7 +76,8 @@ pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker
     }
 }
 
-fn is_absence(error: &PgError) -> bool {
+/// Whether PostgreSQL says that there is no such table.
+pub fn is_absence(error: &PgError) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
     })

@@ -19,8 +19,8 @@ use crate::tls::{self, Connector, TlsError};
 
 /// The oldest server that is supported, as `server_version_num` counts.
 const OLDEST: i32 = 130_000;
-/// How long one attempt to reach PostgreSQL may take at least, however short the wait as a whole.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long an attempt to reach PostgreSQL may take besides connecting.
+const GREETING: Duration = Duration::from_secs(5);
 /// How long a statement that needs no work may take before the network is taken for dead.
 const BRIEF: Duration = Duration::from_secs(30);
 
@@ -185,6 +185,8 @@ pub struct Target {
     connector: Connector,
     summary: String,
     schema: Option<String>,
+    /// How long an attempt to connect may take: long enough to get past hosts and addresses that do not answer.
+    attempt: Duration,
 }
 
 /// What the server can do, read when there is work to do.
@@ -217,8 +219,14 @@ impl Target {
     /// A certificate or key file cannot be used.
     pub fn new(dsn: &Dsn, schema: Option<&str>) -> Result<Self, TargetError> {
         let connector = Connector::new(dsn.tls())?;
+        let config = dsn.config();
+        let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
+        let connecting = config.get_connect_timeout().copied().unwrap_or(BRIEF);
+        let attempt = connecting
+            .saturating_mul(hosts.max(2))
+            .saturating_add(GREETING);
         let manager = Manager::from_connect(
-            dsn.config(),
+            config,
             connector.clone(),
             ManagerConfig {
                 recycling_method: RecyclingMethod::Fast,
@@ -234,6 +242,7 @@ impl Target {
             connector,
             summary: dsn.summary(),
             schema: schema.map(str::to_owned),
+            attempt,
         })
     }
 
@@ -287,7 +296,7 @@ impl Target {
             let left = patience
                 .saturating_sub(begun.elapsed())
                 .max(Duration::from_secs(1));
-            let limit = left.min(ATTEMPT.max(patience / 4));
+            let limit = left.min(self.attempt.max(patience / 4));
             let error = match tokio::time::timeout(limit, self.marker()).await {
                 Ok(Ok(marker)) => return Ok(marker),
                 Ok(Err(error)) if error.class() == Class::Transient => error,
@@ -546,6 +555,20 @@ impl LockedTarget {
         brief(self.lock.batch_execute("SELECT 1"), failed(doing)).await
     }
 
+    /// Whether the server works on a statement of `transaction`, or waits for something else than this program; an
+    /// error where that cannot be known. Asked over the connection that holds the lock, for a new one may not be had.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub async fn at_work(&self, transaction: &str) -> Result<bool, TargetError> {
+        let asked = if self.lock.is_closed() {
+            at_work(&*self.target.client().await?, transaction).await
+        } else {
+            at_work(&self.lock, transaction).await
+        };
+        asked.map_err(failed("did not tell whether it is at work"))
+    }
+
     /// Asks the connection that holds the lock whether it still does and the marker still is absent. Used
     /// before the app is started on something else than PostgreSQL.
     ///
@@ -676,6 +699,25 @@ async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
     )
     .await?;
     Ok(row.get(0))
+}
+
+/// Whose transaction it is, everybody may see in `pg_locks`; what its server process does may be hidden, or not
+/// tracked at all, and then it counts as work.
+async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
+    // What a transaction has once read of other sessions it would read again.
+    let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&transaction, Type::TEXT)];
+    let ((), row) = tokio::try_join!(
+        biased;
+        client.batch_execute("SELECT pg_stat_clear_snapshot()"),
+        client.query_typed_opt(
+            "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
+              WHERE locktype = 'transactionid' AND transactionid = $1::text::xid8::xid AND mode = 'ExclusiveLock'
+                AND granted AND coalesce(state, 'disabled') IN ('active', 'disabled')
+                AND wait_event_type IS DISTINCT FROM 'Client'",
+            &arguments,
+        ),
+    )?;
+    Ok(row.is_some())
 }
 
 /// Advisory locks are numbers per database; this one means "whoever may look into moving into this schema".

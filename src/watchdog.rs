@@ -7,10 +7,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::types::Type;
-
 use crate::progress::Reporter;
-use crate::target::{LockedTarget, TargetError, brief, failed};
+use crate::target::{LockedTarget, TargetError};
 
 /// The least time after which silence ends a move, whatever `WEBUI_INIT_WAIT_SECS` says.
 const LEAST: Duration = Duration::from_secs(5);
@@ -65,7 +63,7 @@ impl<'a> Watchdog<'a> {
             }
             let at_work = tokio::select! {
                 done = &mut work => return Ok(done),
-                answer = tokio::time::timeout(pause, self.at_work()) => matches!(answer, Ok(Ok(true))),
+                answer = tokio::time::timeout(pause, self.locked.at_work(&self.transaction)) => matches!(answer, Ok(Ok(true))),
             };
             if at_work {
                 moved = Instant::now();
@@ -73,20 +71,5 @@ impl<'a> Watchdog<'a> {
                 return Err(TargetError::Stalled);
             }
         }
-    }
-
-    /// Whether the server works on a statement, or waits for something else than this program.
-    async fn at_work(&self) -> Result<bool, TargetError> {
-        let client = self.locked.target().client().await?;
-        let row = brief(
-            client.query_typed_opt(
-                "SELECT 1 FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid AND state = 'active'
-                    AND wait_event_type IS DISTINCT FROM 'Client'",
-                &[(&self.transaction, Type::TEXT)],
-            ),
-            failed("did not tell whether it is at work"),
-        )
-        .await?;
-        Ok(row.is_some())
     }
 }

@@ -271,7 +271,9 @@ fn start_loading<'a>(
     let database = server.create_database("stalled");
     database.bootstrap();
     proxy.slow(Duration::ZERO, 2_000_000);
-    let running = boot(source, &database.url_at(proxy.port()))
+    // TCP itself gives up after a minute without an acknowledgement, unless it is told otherwise.
+    let url = format!("{}?tcp_user_timeout=300000", database.url_at(proxy.port()));
+    let running = boot(source, &url)
         .env("WEBUI_INIT_WAIT_SECS", patience)
         .start();
     wait_for("the load", SOON, || loading(&database).then_some(()));
@@ -291,7 +293,8 @@ fn a_first_connection_that_falls_silent_is_replaced_within_the_wait() {
     let source = Source::small();
     let proxy = Proxy::to(server.port());
     proxy.set(Fault::OnSight(b"webui_init.migration", Then::Stall));
-    let running = boot(&source, &database.url_at(proxy.port()))
+    let url = format!("{}?connect_timeout=1", database.url_at(proxy.port()));
+    let running = boot(&source, &url)
         .env("WEBUI_INIT_WAIT_SECS", "20")
         .start();
     wait_for("the first look", SOON, || {
@@ -313,6 +316,7 @@ fn a_network_that_stalls_for_a_minute_is_survived() {
     let proxy = Proxy::to(server.port());
     let (database, mut running) = start_loading(server, &source, &proxy, "100");
     proxy.set(Fault::Stall);
+    // Longer than the least that is waited, and than any limit of a single statement.
     std::thread::sleep(Duration::from_secs(62));
     assert!(!running.ended(), "{}", running.stderr());
     assert!(!database.marked());

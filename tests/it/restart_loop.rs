@@ -73,10 +73,6 @@ fn a_move_that_keeps_failing_waits_longer_each_time_and_says_so() {
     outcome.never_says("attempts");
     assert_eq!(noted(&database), Some(("32".into(), Some("76".into()))));
     expect_untouched(&database);
-    // Who has nothing to move does not wait.
-    note(&database, 40, 0);
-    let outcome = boot(&Source::empty(), &database.url()).run().expect(0);
-    outcome.never_says("attempts");
     note(&database, 40, 58);
     boot(&source, &database.url())
         .run()
