@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Database, Fault, Postgres, Proxy, Running, Session, SmallDisk, Source, Then, Version, boot,
-    expect_moved, expect_next_boot_moves, expect_untouched, need, relocate, wait_for,
+    Database, Fault, PgBouncer, PoolMode, Postgres, Proxy, Running, Session, SmallDisk, Source,
+    Then, Version, boot, expect_moved, expect_next_boot_moves, expect_untouched, need, relocate,
+    wait_for,
 };
 
 const SOON: Duration = Duration::from_mins(1);
@@ -307,6 +308,60 @@ fn a_first_connection_that_falls_silent_is_replaced_within_the_wait() {
         .prints("started\n")
         .says(&["waiting for PostgreSQL", "did not answer in time"]);
     expect_moved(&source, &database);
+}
+
+#[test]
+fn a_long_statement_is_left_alone_also_where_a_pooler_has_no_third_connection() {
+    let server = need!(Postgres::shared());
+    let bouncer = need!(PgBouncer::start(
+        server,
+        PoolMode::Transaction,
+        &["default_pool_size = 2"]
+    ));
+    let database = server.create_database("long");
+    database.bootstrap();
+    Session::open(&server.superuser_url(&database.name)).query(
+        "CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF current_query() LIKE '%INDEX user_id_pinned_idx%' THEN PERFORM pg_sleep(9); END IF; END $$;
+         CREATE EVENT TRIGGER dawdle ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION dawdle()",
+    );
+    let source = Source::small();
+    let outcome = boot(&source, &bouncer.url(&database))
+        .env("WEBUI_INIT_WAIT_SECS", "5")
+        .run()
+        .expect(0)
+        .says(&["restoring indexes"]);
+    assert!(outcome.took > Duration::from_secs(9), "{:?}", outcome.took);
+    expect_moved(&source, &database);
+}
+
+#[test]
+fn silence_while_refused_rows_are_looked_for_is_74() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("sifted");
+    let source = Source::small();
+    source.edit(|connection| {
+        let alike = "DROP INDEX uq_user_email_lower; UPDATE user SET email =
+             (SELECT upper(email) FROM user WHERE id = 'user-1') WHERE id = 'user-2'";
+        connection.execute_batch(alike).expect("users");
+    });
+    let before = source.snapshot();
+    let proxy = Proxy::to(server.port());
+    proxy.set(Fault::OnSight(b"SAVEPOINT webui_init", Then::Stall));
+    let running = boot(&source, &database.url_at(proxy.port()))
+        .env("WEBUI_INIT_WAIT_SECS", "2")
+        .start();
+    running
+        .wait(SOON)
+        .expect(74)
+        .prints("")
+        .says(&["looking for them one by one", "did not answer in time"]);
+    assert_eq!(proxy.sights(), 1);
+    drop(proxy);
+    expect_untouched(&database);
+    assert_eq!(source.snapshot(), before);
+    boot(&source, &database.url()).run().expect(0);
+    assert!(database.marked());
 }
 
 #[test]
