@@ -137,20 +137,13 @@ impl Begun {
     ) -> Result<Self, CopyError> {
         // Taken out of the pool for good: whatever happens, this connection is closed, not handed on.
         let client = Object::take(locked.target().client().await?);
-        let doing = "did not begin a transaction";
-        // In one round trip, in this order.
-        tokio::try_join!(
-            biased;
-            target::brief(client.batch_execute("BEGIN"), failed(doing)),
-            target::without_timeouts(&client),
-        )?;
+        target::begin(&client).await?;
         failpoint::reach("transaction_begun");
         locked.announce_move(&client, &plan.schema).await?;
-        let name = "SELECT pg_current_xact_id()::text";
-        let row = target::brief(client.query_typed_one(name, &[]), failed(doing)).await?;
+        let transaction = target::transaction_id(&client).await?;
         Ok(Self {
             client,
-            transaction: row.get(0),
+            transaction,
             catalogue: Arc::new(catalogue),
             plan: Arc::new(plan),
         })

@@ -112,8 +112,7 @@ impl Trials<'_> {
     }
 
     async fn begin(self, table: &TablePlan) -> Result<(), TargetError> {
-        target::brief(self.client.batch_execute("BEGIN"), failed(DOING)).await?;
-        target::without_timeouts(self.client).await?;
+        target::begin(self.client).await?;
         let script = format!(
             "{}CREATE TEMP TABLE {TRIAL} (LIKE {} INCLUDING ALL) ON COMMIT DROP",
             self.server.compression(),

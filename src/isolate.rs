@@ -59,17 +59,8 @@ impl Isolation<'_> {
             return Err(CopyError::ReaderLost);
         };
         let client = deadpool_postgres::Object::take(self.locked.target().client().await?);
-        let doing = "did not begin a transaction";
-        // In one round trip, in this order.
-        let ((), (), row) = tokio::try_join!(
-            biased;
-            target::brief(client.batch_execute("BEGIN"), failed(doing)),
-            target::without_timeouts(&client),
-            target::brief(
-                client.query_typed_one("SELECT pg_current_xact_id()::text", &[]),
-                failed(doing),
-            ),
-        )?;
+        target::begin(&client).await?;
+        let transaction = target::transaction_id(&client).await?;
         begun(client.cancel_token());
         let script = format!(
             "{}SET LOCAL lock_timeout = '60s';\nDELETE FROM {};\n{}SET LOCAL lock_timeout = 0;",
@@ -91,7 +82,7 @@ impl Isolation<'_> {
             };
             sieve.sift(source, findings, |_| true).await
         };
-        Watchdog::new(self.locked, row.get(0), self.patience, self.reporter)
+        Watchdog::new(self.locked, &transaction, self.patience, self.reporter)
             .over(sifted)
             .await?
     }

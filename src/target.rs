@@ -491,10 +491,9 @@ impl Target {
         let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&key, Type::INT8)];
         let asked = client.query_typed_one("SELECT pg_try_advisory_xact_lock($1)", &arguments);
         // In one round trip, in this order.
-        let ((), (), row) = tokio::try_join!(
+        let ((), row) = tokio::try_join!(
             biased;
-            brief(client.batch_execute("BEGIN"), failed(doing)),
-            without_timeouts(&client),
+            begin(&client),
             brief(asked, failed(doing)),
         )?;
         let got: bool = row.get(0);
@@ -667,13 +666,37 @@ pub async fn tables_in_use(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Begins a transaction that no time limit of a provider ends, in one round trip.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn begin(client: &Client) -> Result<(), TargetError> {
+    let begun = client.batch_execute("BEGIN");
+    tokio::try_join!(
+        biased;
+        brief(begun, failed("did not begin a transaction")),
+        without_timeouts(client),
+    )?;
+    Ok(())
+}
+
+/// The id of the transaction that `client` has begun, for asking others what becomes of it.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn transaction_id(client: &Client) -> Result<String, TargetError> {
+    let asked = client.query_typed_one("SELECT pg_current_xact_id()::text", &[]);
+    let row = brief(asked, failed("did not tell the transaction's id")).await?;
+    Ok(row.get(0))
+}
+
 /// Switches off, for this transaction, every time limit that a provider may have set. In its place the server is
 /// told to ask, every now and then, whether this end is still there: a host that vanished must not keep locks for
 /// the hours that TCP would wait by itself.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
+async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
     brief(
         client.query_typed(
             "SELECT set_config(name, value, true) FROM pg_settings JOIN (VALUES
@@ -704,8 +727,8 @@ async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
 /// Whose transaction it is, everybody may see in `pg_locks`; what its server process does may be hidden, or not
 /// tracked at all, and then it counts as work.
 async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
-    // What a transaction has once read of other sessions it would read again.
     let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&transaction, Type::TEXT)];
+    // What a transaction has once read of other sessions it would read again.
     let ((), row) = tokio::try_join!(
         biased;
         client.batch_execute("SELECT pg_stat_clear_snapshot()"),
