@@ -14,12 +14,10 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::complaint::Complaint;
 use crate::dsn::Dsn;
 use crate::secret::Redactor;
 use crate::settings::{AppSettings, DATABASE_PARTS};
-
-/// How many of the app's last lines an error repeats.
-const TAIL: usize = 12;
 
 /// Why the app's schema step failed.
 #[derive(Debug, Error)]
@@ -33,14 +31,25 @@ pub enum AppError {
         source: io::Error,
     },
     /// It ran and failed.
-    #[error("Open WebUI's schema step failed on {database} ({status}); its last words:\n{tail}")]
+    #[error("Open WebUI's schema step failed on {database} ({status}){complaint}")]
     Failed {
         /// Which database.
         database: &'static str,
         /// Exit status or signal.
         status: String,
-        /// The last lines of its output, redacted.
-        tail: String,
+        /// What it said, redacted.
+        complaint: Box<Complaint>,
+    },
+    /// The image's Alembic does not know `DATABASE_SCHEMA`: it makes the tables where the role's `search_path` leads.
+    #[error(
+        "this version of Open WebUI makes its tables in schema {makes:?}, although DATABASE_SCHEMA={wanted:?} says otherwise: its \
+         migrations do not know that variable"
+    )]
+    SchemaUnknown {
+        /// `DATABASE_SCHEMA`.
+        wanted: String,
+        /// The session's current schema.
+        makes: String,
     },
     /// It said that all was well, and the revision says otherwise.
     #[error(
@@ -120,6 +129,27 @@ impl<'a> App<'a> {
         Migrations::read(scripts)
     }
 
+    /// Refuses a `DATABASE_SCHEMA` that the image's own migrations would pass over. `session` is the schema in which
+    /// the role's tables are made by default. Where there are no migrations to read, nothing is refused.
+    ///
+    /// # Errors
+    /// [`AppError::SchemaUnknown`].
+    pub fn check_schema(&self, session: Option<&str>) -> Result<(), AppError> {
+        let Some(wanted) = self.settings.schema.as_deref() else {
+            return Ok(());
+        };
+        if session == Some(wanted) || self.settings.schema_command.is_some() {
+            return Ok(());
+        }
+        match std::fs::read_to_string(self.package().join("migrations/env.py")) {
+            Ok(script) if !script.contains("DATABASE_SCHEMA") => Err(AppError::SchemaUnknown {
+                wanted: wanted.to_owned(),
+                makes: session.unwrap_or("(none)").to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Brings `database` to the image's head.
     ///
     /// # Errors
@@ -143,9 +173,9 @@ impl<'a> App<'a> {
             .spawn()
             .map(Running::new)
             .map_err(|source| AppError::Start { program, source })?;
-        let mut tail = Vec::new();
+        let mut complaint = Complaint::default();
         let status = child
-            .watch(&mut tail)
+            .watch(&mut complaint)
             .await
             .map_err(|source| AppError::Start {
                 program: "the child".to_owned(),
@@ -157,7 +187,7 @@ impl<'a> App<'a> {
         Err(AppError::Failed {
             database: database.name(),
             status: describe(status),
-            tail: tail.join("\n"),
+            complaint: Box::new(complaint),
         })
     }
 
@@ -320,7 +350,7 @@ impl Running {
         }
     }
 
-    async fn watch(&mut self, tail: &mut Vec<String>) -> io::Result<ExitStatus> {
+    async fn watch(&mut self, complaint: &mut Complaint) -> io::Result<ExitStatus> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let (sender, mut lines) = tokio::sync::mpsc::channel(64);
         let output = async {
@@ -329,10 +359,7 @@ impl Running {
         let log = async {
             while let Some(line) = lines.recv().await {
                 tracing::info!(target: "webui_init::app", "open-webui: {line}");
-                if tail.len() == TAIL {
-                    tail.remove(0);
-                }
-                tail.push(line);
+                complaint.hear(&line);
             }
         };
         let mut reading = std::pin::pin!(async { tokio::join!(output, log) });

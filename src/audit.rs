@@ -100,7 +100,11 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     let mut plan = Plan::new(&source.tables, &catalogue);
     let source = input::ask(&client, source, &mut plan).await?;
     let mut known: Vec<Seed> = Vec::new();
+    let mut kept: HashMap<String, u64> = HashMap::new();
     leftovers::read(&client, Some(&server.schema), |leftover| {
+        if !leftovers::is_of_a_row_in_place(&leftover.reason) {
+            *kept.entry(leftover.table.clone()).or_default() += 1;
+        }
         if let (Some(rowid), Reason::Rejected(reason)) =
             (leftover.rowid, Reason::of_finding(&leftover.reason))
         {
@@ -113,7 +117,8 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     for table in &plan.tables {
         held.insert(table.name().to_owned(), rows(&client, table).await?);
     }
-    audit.tables = off_thread(move || compare(&source, &plan, &catalogue, held, &known)).await?;
+    audit.tables =
+        off_thread(move || compare(&source, &plan, &catalogue, held, &kept, &known)).await?;
     if upgraded {
         audit
             .tables
@@ -155,6 +160,7 @@ fn compare(
     plan: &Plan,
     catalogue: &Catalogue,
     held: HashMap<String, HashMap<Hash, Hash>>,
+    kept: &HashMap<String, u64>,
     known: &[Seed],
 ) -> Result<BTreeMap<String, TableAudit>, SourceError> {
     let findings = Findings::search(source.connection(), plan, catalogue, known)
@@ -171,11 +177,16 @@ fn compare(
     };
     let Comparison { held, mut tables } = comparison;
     for tally in tallies.into_iter().filter(|tally| tally.read > 0) {
-        let kept = tally
+        let absent = tally
             .leftovers
             .iter()
             .filter(|(reason, _)| !reason.row_is_in_place());
-        tables.entry(tally.table).or_default().kept_aside = kept.map(|(_, kept)| kept.count).sum();
+        // What the move would keep aside is kept only if `webui_init.leftover` holds it.
+        let absent: u64 = absent.map(|(_, absent)| absent.count).sum();
+        let there = kept.get(&tally.table).copied().unwrap_or_default();
+        let table = tables.entry(tally.table).or_default();
+        table.kept_aside = absent.min(there);
+        table.missing += absent - table.kept_aside;
     }
     for (table, rest) in held.into_iter().filter(|(_, rest)| !rest.is_empty()) {
         tables.entry(table).or_default().extra = rest.len() as u64;

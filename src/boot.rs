@@ -199,7 +199,8 @@ async fn under_the_lock(
         let why = format!("{} has no users", source.name());
         return with_nothing_to_move(locked, server, why).await;
     }
-    let migrations = App::new(&settings.app, None).migrations();
+    let app = App::new(&settings.app, None);
+    let migrations = app.migrations();
     let app_tables = AppTables::new(
         source.tables.iter().map(|table| table.name.as_str()),
         &migrations,
@@ -248,6 +249,8 @@ async fn under_the_lock(
             accounts: accounts::names(&sharing),
         });
     }
+    app.check_schema(server.current_schema.as_deref())?;
+    locked.check_abilities().await?;
     locked.check_privileges(&server.schema).await?;
     failpoint::or_fail("move_decided")?;
     let mut client = locked.target().client().await?;
@@ -597,8 +600,8 @@ pub async fn upgrade_copy(
     app.upgrade(database)
         .await
         .map_err(|error| match (error, &from) {
-            (AppError::Failed { tail, .. }, Some(revision))
-                if tail.contains("Can't locate revision") && tail.contains(revision.as_str()) =>
+            (AppError::Failed { complaint, .. }, Some(revision))
+                if complaint.names("Can't locate revision") && complaint.names(revision) =>
             {
                 Failure::from(SourceError::Newer {
                     path: original.name().to_owned(),

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
+use crate::names;
 use crate::source::{self, quote};
 use crate::target::{TargetError, failed};
 use crate::value::{self, Kind};
@@ -131,6 +132,9 @@ impl Catalogue {
         let mut tables = BTreeMap::new();
         for row in columns {
             let table: String = row.get(0);
+            if names::is_step_record(&table) {
+                continue;
+            }
             let kind = match Kind::from_catalogue(row.get(2), row.get(3)) {
                 // Its own checks make the server decide.
                 _ if row.get::<_, bool>(9) => Kind::Other,
@@ -509,7 +513,6 @@ SELECT c.relname::text, a.attname::text, a.atttypid, a.atttypmod,
   JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-   AND c.relname <> 'alembic_version'
    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
  ORDER BY c.relname, a.attnum";
 

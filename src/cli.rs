@@ -59,6 +59,7 @@ pub fn main() -> ExitCode {
             .map(ToString::to_string)
             .unwrap_or_default();
         tracing::error!(
+            target: log::FATAL,
             "a bug in webui-init at {place}; please report it (exit code {EX_SOFTWARE})"
         );
         std::process::exit(i32::from(EX_SOFTWARE));
@@ -164,10 +165,13 @@ fn run(command: Command) -> Result<(), Failure> {
             let audit =
                 with_runtime(|controls| async move { audit::audit(&settings, &controls).await })?;
             tell(json, &audit, || audit.text());
-            if audit.missing() == 0 {
-                Ok(())
-            } else {
-                Err(Failure::Missing(audit.missing()))
+            match audit.missing() {
+                missing if !audit.moved => Err(Failure::NeverMoved {
+                    target: audit.target,
+                    missing,
+                }),
+                0 => Ok(()),
+                missing => Err(Failure::Missing(missing)),
             }
         }
         Command::Leftovers { json } => {
@@ -268,9 +272,9 @@ fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), 
 fn report(failure: &Failure) -> ExitCode {
     install_default_log();
     let code = failure.exit_code();
-    tracing::error!("{} (exit code {code})", chain(failure));
-    tracing::error!("{}", failure.untouched());
-    tracing::error!("Next: {}", failure.advice());
+    tracing::error!(target: log::FATAL, "{} (exit code {code})", chain(failure));
+    tracing::error!(target: log::FATAL, "{}", failure.untouched());
+    tracing::error!(target: log::FATAL, "Next: {}", failure.advice());
     ExitCode::from(code)
 }
 

@@ -24,6 +24,7 @@ use crate::catalogue::Catalogue;
 use crate::failpoint;
 use crate::findings::{Findings, Seed};
 use crate::ledger::{self, Entry, LedgerError};
+use crate::names;
 use crate::plan::{Plan, TablePlan};
 use crate::progress::Reporter;
 use crate::reader::{self, Event, Outlet, ReadError, TableTally};
@@ -189,12 +190,12 @@ impl Begun {
             "DELETE FROM webui_init.leftover WHERE target_schema = {};\n",
             literal(&self.plan.schema)
         );
-        if self.plan.loads("config") && used.is_empty() {
+        if self.plan.loads(names::SEEDED) && used.is_empty() {
             // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
             let _ = writeln!(
                 script,
                 "DELETE FROM {};",
-                self.catalogue.qualified("config")
+                self.catalogue.qualified(names::SEEDED)
             );
         }
         script.push_str(&self.suspension().drop_script());
@@ -215,7 +216,7 @@ impl Begun {
             .catalogue
             .tables
             .keys()
-            .filter(|table| *table == "config" || used.contains(table));
+            .filter(|table| *table == names::SEEDED || used.contains(table));
         let mut script = format!("CREATE SCHEMA {};\n", quote(&schema));
         let mut emptied = Vec::new();
         for table in held {

@@ -11,6 +11,7 @@ use crate::app::AppError;
 use crate::copy::CopyError;
 use crate::exec::ExecError;
 use crate::ledger::LedgerError;
+use crate::names;
 use crate::scratch::ScratchError;
 use crate::settings::SettingsError;
 use crate::source::{self, SourceError};
@@ -114,6 +115,16 @@ pub enum Failure {
     /// `verify` found rows missing.
     #[error("{0} rows of the old database are missing in PostgreSQL")]
     Missing(u64),
+    /// `verify` found no record of a move.
+    #[error(
+        "nothing has been moved into {target}: it has no record of a move ({missing} rows of the old database are not there)"
+    )]
+    NeverMoved {
+        /// Database, host and role.
+        target: String,
+        /// Rows that PostgreSQL does not hold.
+        missing: u64,
+    },
     /// Another instance was to move the data, and none did.
     #[error("{why}, but none has completed it within {waited} s")]
     NotThisInstance {
@@ -175,7 +186,6 @@ impl Failure {
             Self::Target(error) => of_target(error),
             Self::Source(error) => of_source(error),
             Self::Scratch(_) => EX_CANTCREAT,
-            Self::App(_) => EX_PROTOCOL,
             Self::Copy(error) => of_copy(error),
             Self::Verify(VerifyError::Target(error)) => during_the_move(error),
             Self::Verify(VerifyError::Differs { .. }) | Self::Runtime(_) => EX_SOFTWARE,
@@ -184,9 +194,14 @@ impl Failure {
             Self::Conflict { .. }
             | Self::Leftovers { .. }
             | Self::Missing(_)
+            | Self::NeverMoved { .. }
             | Self::SharedAddresses { .. }
             | Self::UsersLost { .. } => EX_DATAERR,
-            Self::Settings(_) | Self::NothingToCompare(_) | Self::NoTarget => EX_CONFIG,
+            Self::Settings(_)
+            | Self::NothingToCompare(_)
+            | Self::NoTarget
+            | Self::App(AppError::SchemaUnknown { .. }) => EX_CONFIG,
+            Self::App(_) => EX_PROTOCOL,
             Self::NotThisInstance { .. } => EX_TEMPFAIL,
             Self::Interrupted { number, .. } => 128 + number,
         }
@@ -202,15 +217,7 @@ impl Failure {
             Self::Scratch(_) => {
                 "Make room, or point WEBUI_INIT_SCRATCH_DIR at a disk with room for twice the old database.".to_owned()
             }
-            Self::App(AppError::Start { .. }) => {
-                "Set WEBUI_INIT_PYTHON to the interpreter that runs Open WebUI and WEBUI_INIT_APP_DIR to the folder that holds the \
-                 open_webui package."
-                    .to_owned()
-            }
-            Self::App(_) => "The message above is Open WebUI's own; an ordinary start of this image on this database would meet it \
-                 too. Search Open WebUI's issues for it, or use the image version that last ran here; removing DATABASE_URL brings \
-                 the old database back meanwhile."
-                .to_owned(),
+            Self::App(error) => advice_on_app(error).to_owned(),
             Self::Copy(error) => advice_on_copy(error),
             Self::Verify(VerifyError::Differs { .. }) => {
                 "This should be impossible; please report it with the log. Removing DATABASE_URL brings the old database back.".to_owned()
@@ -225,6 +232,9 @@ impl Failure {
             }
             Self::Missing(_) => "If they were deleted in Open WebUI after the move, all is well. Otherwise the old database still \
                  has them: it is untouched."
+                .to_owned(),
+            Self::NeverMoved { .. } => "Check that DATABASE_URL and DATABASE_SCHEMA name the database that the data was moved to. If no \
+                 move was made yet, the next start of Open WebUI with this configuration makes it."
                 .to_owned(),
             Self::NotThisInstance { why, .. } => {
                 let mut advice = "Start one instance, and only one, with ENABLE_DB_MIGRATIONS=true (the default) and the data volume \
@@ -270,6 +280,7 @@ impl Failure {
             | Self::Runtime(_)
             | Self::NoTarget
             | Self::NothingToCompare(_)
+            | Self::NeverMoved { .. }
             | Self::Missing(_) => "Nothing was touched.",
             Self::Copy(CopyError::OutcomeUnknown(_)) => {
                 "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
@@ -411,6 +422,43 @@ fn advice_on_class(class: Class) -> &'static str {
     }
 }
 
+fn advice_on_app(error: &AppError) -> &'static str {
+    match error {
+        AppError::Start { .. } => {
+            "Set WEBUI_INIT_PYTHON to the interpreter that runs Open WebUI and WEBUI_INIT_APP_DIR to the folder that holds the \
+             open_webui package."
+        }
+        AppError::SchemaUnknown { .. } => {
+            "As an administrator, set the search_path of this role, so that the schema comes first: \
+             ALTER ROLE … IN DATABASE … SET search_path TO …; and leave DATABASE_SCHEMA as it is. Or use an image of Open WebUI 0.12 \
+             or later, or leave DATABASE_SCHEMA out."
+        }
+        AppError::Failed { complaint, .. } if complaint.names("No module named alembic") => {
+            "Set WEBUI_INIT_PYTHON to the interpreter that runs Open WebUI: this one has no Alembic."
+        }
+        AppError::Failed { complaint, .. } if complaint.names(names::HALF_UPGRADED) => {
+            "webui.db was upgraded by half before this start: Open WebUI 0.9.6, 0.10.0 and 0.10.1 leave a file with several users \
+             so, and so does an upgrade that was interrupted. Restore the backup that was made before that upgrade, and use an image \
+             up to 0.9.5, or 0.10.2 or later."
+        }
+        AppError::Failed { complaint, .. }
+            if complaint.names(names::CANNOT_UPGRADE_SEVERAL_USERS) =>
+        {
+            "Open WebUI 0.9.6, 0.10.0 and 0.10.1 cannot upgrade a webui.db of this age that has several users: a fault of these \
+             versions. Use an image up to 0.9.5, or 0.10.2 or later."
+        }
+        AppError::Failed { .. } => {
+            "The message above is Open WebUI's own; an ordinary start of this image on this database would meet it \
+             too. Search Open WebUI's issues for it, or use the image version that last ran here; removing DATABASE_URL brings \
+             the old database back meanwhile."
+        }
+        AppError::WrongRevision { .. } => {
+            "The schema step did not do its work. If WEBUI_INIT_SCHEMA_COMMAND is set, look at what it does; otherwise look at \
+             Open WebUI's output above."
+        }
+    }
+}
+
 fn advice_on_target(error: &TargetError) -> String {
     match error {
         TargetError::Unreachable { .. } => {
@@ -421,6 +469,8 @@ fn advice_on_target(error: &TargetError) -> String {
             "Look at the other instance's log. If it needs longer, raise WEBUI_INIT_LOCK_WAIT_SECS; if it hangs, stop it: its work is \
              then undone and the next start begins again."
         }
+        TargetError::Unable { .. } => "Use PostgreSQL itself, version 13 or later. If it is PostgreSQL, an administrator has taken that away \
+             from this role: give it back.",
         TargetError::Unsupported(_) => "Use a database on PostgreSQL 13 or later, created with ENCODING 'UTF8'.",
         TargetError::NoSuchSchema(_) => "Create the schema (CREATE SCHEMA …), or correct DATABASE_SCHEMA.",
         TargetError::Tls(_) => "Correct sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL.",

@@ -70,6 +70,11 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Whether a reason, as `webui_init.leftover` spells it, is of a row that is in the target itself.
+pub fn is_of_a_row_in_place(reason: &str) -> bool {
+    reason.starts_with("repaired:") || reason.starts_with("nulled:") || reason == "unknown_column"
+}
+
 /// Appends a JSON object of the given columns. What JSON, or PostgreSQL's reading of it, cannot hold is
 /// written as an object: `{"base64": …}` for BLOBs, and for text with a NUL or invalid UTF-8 (then with
 /// `"text": true`); `{"real": …}` for infinities.
@@ -179,6 +184,24 @@ mod tests {
         write_row(columns.into_iter(), &mut out);
         let expected = r#"{"n":null,"i":-7,"r":1.5,"inf":{"real":"-inf"},"t\"":"a\"😀","z":{"base64":"YQBi","text":true},"b":{"base64":"/w=="}}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_reason_says_whether_its_row_is_in_place() {
+        for reason in [
+            Reason::Repaired(Repair::JsonNul),
+            Reason::Nulled("fk_a".to_owned()),
+            Reason::UnknownColumn,
+            Reason::UnknownTable,
+            Reason::Orphan("fk_b".to_owned()),
+            Reason::Rejected("duplicate:pk".to_owned()),
+        ] {
+            assert_eq!(
+                is_of_a_row_in_place(&reason.to_string()),
+                reason.row_is_in_place(),
+                "{reason}"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Owns the log: stderr only (stdout belongs to the app), text or JSON, every line redacted.
 
+use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,20 +10,47 @@ use tracing_subscriber::{Layer, fmt};
 use crate::secret::RedactedStderr;
 use crate::settings::LogFormat;
 
-/// The filter of `WEBUI_INIT_LOG`: a level, or `target=level` pairs separated by commas.
+/// The target of what ends the program: it is written whatever the filter says, `off` included.
+pub const FATAL: &str = "webui_init::fatal";
+
+/// `WEBUI_INIT_LOG` is no level and no list of `target=level`.
+#[derive(Debug, Error)]
+#[error("not a level (error, warn, info, debug, trace, off) or a list of target=level")]
+pub struct NotAFilter;
+
+/// The filter of `WEBUI_INIT_LOG`: a level, or `target=level` pairs separated by commas. Levels may be spelled as
+/// Python's logging does, and so Open WebUI's `GLOBAL_LOG_LEVEL`: `WARNING`, `CRITICAL`, `NOTSET`.
 ///
 /// A bare level speaks of this program; libraries stay at `warn` unless named or the level is `trace`.
 ///
 /// # Errors
-/// The text is no such list.
-pub fn parse_filter(text: &str) -> Result<Targets, tracing_subscriber::filter::ParseError> {
-    let filter: Targets = text.parse()?;
+/// The text is no such list. A bare word that is no level is none: taken for a target, it would silence all others.
+pub fn parse_filter(text: &str) -> Result<Targets, NotAFilter> {
+    let mut filter = Targets::new();
+    for item in text.split(',').map(str::trim) {
+        filter = match item.split_once('=') {
+            Some((target, level)) => filter.with_target(target.trim(), parse_level(level)?),
+            None => filter.with_default(parse_level(item)?),
+        };
+    }
+    filter = filter.with_target(FATAL, LevelFilter::ERROR);
     Ok(match filter.default_level() {
         Some(level) if level > LevelFilter::WARN && level < LevelFilter::TRACE => filter
             .with_default(LevelFilter::WARN)
             .with_target("webui_init", level),
         _ => filter,
     })
+}
+
+fn parse_level(text: &str) -> Result<LevelFilter, NotAFilter> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "warning" => Ok(LevelFilter::WARN),
+        "critical" | "fatal" => Ok(LevelFilter::ERROR),
+        // The parser takes nothing for `error`.
+        "" => Err(NotAFilter),
+        "notset" => Ok(LevelFilter::TRACE),
+        level => level.parse().map_err(|_| NotAFilter),
+    }
 }
 
 /// Installs the log for the rest of the process. A second call changes nothing.
@@ -42,4 +70,61 @@ pub fn install(filter: Targets, format: LogFormat) {
     let _ = tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn levels_are_understood_in_rusts_and_in_pythons_spelling() {
+        for (text, level) in [
+            ("warn", Level::WARN),
+            ("WARNING", Level::WARN),
+            ("critical", Level::ERROR),
+            (" info ", Level::INFO),
+            ("hyper=off,debug", Level::DEBUG),
+            ("NOTSET", Level::TRACE),
+        ] {
+            let filter = parse_filter(text).unwrap();
+            assert!(filter.would_enable("webui_init::boot", &level), "{text}");
+            let more = match level {
+                Level::ERROR => Level::WARN,
+                Level::WARN => Level::INFO,
+                Level::INFO => Level::DEBUG,
+                _ => Level::TRACE,
+            };
+            let all = level == Level::TRACE;
+            assert_eq!(
+                filter.would_enable("webui_init::boot", &more),
+                all,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for text in [
+            "verbose",
+            "inf",
+            "quiet",
+            "",
+            "info,loud",
+            "webui_init=loud",
+            "webui_init",
+        ] {
+            assert!(parse_filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_ends_the_program_passes_every_filter() {
+        for text in ["off", "error", "webui_init=off", "webui_init::fatal=off"] {
+            let filter = parse_filter(text).unwrap();
+            assert!(filter.would_enable(FATAL, &Level::ERROR), "{text}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! alone. Pure. Single rows that the target must refuse are `findings`', single values `value`'s.
 
 use crate::catalogue::{self, Catalogue};
+use crate::names;
 use crate::source::{self, quote};
 
 /// What is to be moved, and how.
@@ -50,7 +51,7 @@ impl Plan {
         };
         for table in tables
             .iter()
-            .filter(|table| table.name != "alembic_version")
+            .filter(|table| !names::is_step_record(&table.name))
         {
             match catalogue.tables.get(&table.name) {
                 Some(target) => plan.tables.push(TablePlan::new(table, target, catalogue)),
@@ -233,6 +234,7 @@ mod tests {
         let catalogue = Catalogue::of("public", BTreeMap::from([("user".to_owned(), target)]));
         let tables = [
             source_table("alembic_version", &["version_num"]),
+            source_table("migratehistory", &["id", "name"]),
             source_table("modelfile", &["id"]),
             source_table("user", &["id", "name", "old"]),
         ];

@@ -506,7 +506,7 @@ impl TableReader<'_> {
         self.each_row(|rowid, row| {
             if unknown
                 .iter()
-                .any(|at| row.get_ref_unwrap(at + 1) != ValueRef::Null)
+                .any(|at| self.says_something(*at, rowid, row))
             {
                 // Offences come in the order of the rows. A row that is kept aside whole needs no more.
                 match offences.binary_search_by_key(&rowid, |offence| offence.rowid) {
@@ -527,6 +527,20 @@ impl TableReader<'_> {
             }
             stream.flush_if_full(sink)
         })
+    }
+
+    /// Whether the value of a column that the target lacks is content. A key that is the row id itself is not: an old
+    /// Open WebUI numbered its documents that way.
+    fn says_something(&self, at: usize, rowid: i64, row: &Row<'_>) -> bool {
+        match row.get_ref_unwrap(at + 1) {
+            ValueRef::Null => false,
+            ValueRef::Integer(number) => {
+                !(self.table.source.columns[at].key
+                    && self.table.source.rowid.is_some()
+                    && number == rowid)
+            }
+            _ => true,
+        }
     }
 
     fn leftover(

@@ -575,13 +575,9 @@ fn choice<T: Copy>(
 }
 
 fn filter(value: Option<&str>, problems: &mut Vec<String>) -> Option<Targets> {
-    let filter = log::parse_filter(value.unwrap_or("info")).ok();
-    if filter.is_none() {
-        problems.push(
-            "WEBUI_INIT_LOG: not a level (error, warn, info, debug, trace) or a list of target=level".to_owned(),
-        );
-    }
-    filter
+    log::parse_filter(value.unwrap_or("info"))
+        .map_err(|error| problems.push(format!("WEBUI_INIT_LOG: {error}")))
+        .ok()
 }
 
 fn unknown_variables<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {

@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Error as PgError};
 use crate::app::AppTables;
 use crate::dsn::Dsn;
 use crate::ledger::{self, LedgerError, Marker};
+use crate::names;
 use crate::source::{literal, quote};
 use crate::tls::{self, Connector, TlsError};
 
@@ -66,12 +67,58 @@ pub enum TargetError {
     /// A server that the move is not made for.
     #[error("{0}")]
     Unsupported(String),
+    /// A server that speaks PostgreSQL's protocol and cannot do something that the move rests on.
+    #[error("this server cannot do what the move needs: {ability}")]
+    Unable {
+        /// What it cannot do.
+        ability: &'static str,
+        /// Its answer.
+        source: PgError,
+    },
     /// The role may not make what has to be made.
     #[error("the role may not {0}")]
     MayNot(&'static str),
     /// `DATABASE_SCHEMA` names nothing.
     #[error("the schema {0:?} does not exist in the database")]
     NoSuchSchema(String),
+}
+
+/// What the lock rests on; it is taken before anything else is tried.
+const ADVISORY_LOCKS: &str = "advisory locks that a transaction holds";
+/// What the move rests on besides, and a statement that needs it.
+const ABILITIES: [(&str, &str); 5] = [
+    (
+        "the id of a transaction and what became of it",
+        "SELECT pg_catalog.pg_xact_status(pg_catalog.pg_current_xact_id())",
+    ),
+    (
+        "the binary form of a row, and its hash",
+        "SELECT pg_catalog.sha256(pg_catalog.record_send(ROW(1, 'a'::text)))",
+    ),
+    ("savepoints", "SAVEPOINT probe; RELEASE SAVEPOINT probe"),
+    (
+        "locks on whole tables",
+        "CREATE TEMPORARY TABLE webui_init_probe (n int8 PRIMARY KEY); \
+         LOCK TABLE pg_temp.webui_init_probe IN ACCESS EXCLUSIVE MODE",
+    ),
+    (
+        "sequences that a transaction can restart",
+        "CREATE TEMPORARY SEQUENCE webui_init_sequence; \
+         ALTER SEQUENCE pg_temp.webui_init_sequence RESTART WITH 7",
+    ),
+];
+
+/// What is tried needs an ability of the server; an error that will not pass says that it lacks it.
+async fn able<T>(
+    ability: &'static str,
+    tried: impl Future<Output = Result<T, TargetError>>,
+) -> Result<T, TargetError> {
+    match tried.await {
+        Err(TargetError::Postgres { source, .. }) if classify(&source) != Class::Transient => {
+            Err(TargetError::Unable { ability, source })
+        }
+        tried => tried,
+    }
 }
 
 /// What becomes of an error if one waits.
@@ -150,6 +197,7 @@ impl TargetError {
             Self::MayNot(_) => Class::Refused,
             Self::Tls(_)
             | Self::Unsupported(_)
+            | Self::Unable { .. }
             | Self::NoSuchSchema(_)
             | Self::Ledger(LedgerError::NoSchema) => Class::Configuration,
             Self::Unreachable { .. }
@@ -194,6 +242,8 @@ pub struct Target {
 pub struct Server {
     /// The schema of the app's tables.
     pub schema: String,
+    /// The schema in which the role makes tables unless it names another.
+    pub current_schema: Option<String>,
     /// `server_version_num`.
     pub version: i32,
     /// Whether TOAST can compress with lz4.
@@ -350,7 +400,8 @@ impl Target {
                 "SELECT current_setting('server_version_num')::int4, version(), current_setting('server_encoding'),
                         coalesce($1, current_schema()::text),
                         EXISTS (SELECT FROM pg_namespace WHERE nspname = coalesce($1, current_schema()::text)),
-                        coalesce((SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'), false)",
+                        coalesce((SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'), false),
+                        current_schema()::text",
                 &[(&self.schema, Type::TEXT)],
             ),
             failed("did not describe itself"),
@@ -358,11 +409,7 @@ impl Target {
         .await?;
         let (version, banner, encoding): (i32, String, String) =
             (row.get(0), row.get(1), row.get(2));
-        if !banner.starts_with("PostgreSQL")
-            || ["-YB-", "Redshift", "Greenplum"]
-                .iter()
-                .any(|other| banner.contains(other))
-        {
+        if !banner.starts_with("PostgreSQL") {
             return Err(TargetError::Unsupported(format!(
                 "the server speaks PostgreSQL's protocol but is something else: {banner}"
             )));
@@ -386,6 +433,7 @@ impl Target {
             schema,
             version,
             lz4: row.get(5),
+            current_schema: row.get(6),
         })
     }
 
@@ -494,7 +542,7 @@ impl Target {
         let ((), row) = tokio::try_join!(
             biased;
             begin(&client),
-            brief(asked, failed(doing)),
+            able(ADVISORY_LOCKS, brief(asked, failed(doing))),
         )?;
         let got: bool = row.get(0);
         if got {
@@ -583,6 +631,38 @@ impl LockedTarget {
         Ok(marker.is_none())
     }
 
+    /// Tries beforehand, in a transaction that is rolled back, what the move rests on: servers that speak
+    /// PostgreSQL's protocol differ in what they can do, whatever they call themselves.
+    ///
+    /// # Errors
+    /// [`TargetError::Unable`] names the first thing that the server cannot do.
+    pub async fn check_abilities(&self) -> Result<(), TargetError> {
+        let client = Object::take(self.target.client().await?);
+        let privilege = client.query_typed_one(
+            "SELECT has_database_privilege(current_database(), 'TEMPORARY')",
+            &[],
+        );
+        let ((), row) = tokio::try_join!(
+            biased;
+            begin(&client),
+            brief(privilege, failed("did not report the role's privileges")),
+        )?;
+        let temporary: bool = row.get(0);
+        let tried = ABILITIES
+            .iter()
+            .filter(|(_, statement)| temporary || !statement.contains("TEMPORARY"))
+            .map(|(ability, statement)| {
+                let statement = client.batch_execute(statement);
+                able(
+                    ability,
+                    brief(statement, failed("did not answer what it can do")),
+                )
+            });
+        // Asked for all at once, answered in order. The connection ends here, and the transaction with it.
+        futures_util::future::try_join_all(tried).await?;
+        Ok(())
+    }
+
     /// Asks beforehand whether the role may make the app's tables and the schema of the marker: the app's own
     /// message about it would be a long one.
     ///
@@ -621,7 +701,7 @@ impl LockedTarget {
 }
 
 /// Tables of the app that hold rows, of those in `schema` that are the app's. Tables of
-/// extensions and the two that the app fills by itself do not count.
+/// extensions, the one that the app fills by itself and the schema step's records do not count.
 ///
 /// # Errors
 /// PostgreSQL's, above all a missing privilege.
@@ -634,10 +714,14 @@ pub async fn tables_in_use(
     let rows = brief(
         client.query_typed(
             "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname NOT IN ('alembic_version', 'config')
+             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname <> $2 AND c.relname <> ALL ($3)
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
              ORDER BY 1",
-            &[(&schema, Type::TEXT)],
+            &[
+                (&schema, Type::TEXT),
+                (&names::SEEDED, Type::TEXT),
+                (&names::STEP_RECORDS.as_slice(), Type::TEXT_ARRAY),
+            ],
         ),
         failed(doing),
     )

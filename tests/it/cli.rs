@@ -59,6 +59,32 @@ fn version_is_that_of_the_package() {
 }
 
 #[test]
+fn a_log_level_that_is_none_is_78_and_python_spellings_are_levels() {
+    let log = |level: &str, code| {
+        Program::migrate()
+            .target(nowhere())
+            .env("WEBUI_INIT_WAIT_SECS", "0")
+            .env("WEBUI_INIT_LOG", level)
+            .run()
+            .expect(code)
+    };
+    for level in [
+        "verbose",
+        "inf",
+        "quiet",
+        "notice",
+        "info,loud",
+        "webui_init",
+    ] {
+        log(level, 78).says(&["WEBUI_INIT_LOG", "not a level"]);
+    }
+    // What ends the program is written under any filter.
+    for level in ["warning", "WARNING", "CRITICAL", "off", "webui_init=off"] {
+        log(level, 69).says(&["could not be reached", "exit code 69", "Next: "]);
+    }
+}
+
+#[test]
 fn passes_through_in_silence_without_postgresql() {
     // Whatever else is set wrongly: none of it matters to an app on SQLite.
     let odd: [&[(&str, &str)]; 5] = [

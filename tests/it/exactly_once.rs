@@ -754,10 +754,10 @@ fn a_server_that_is_too_old_or_something_else_is_78_at_once() {
          $$ SELECT CASE $1 WHEN 'server_version_num' THEN '120022' ELSE pg_catalog.current_setting($1) END $$;
          CREATE FUNCTION pose.version() RETURNS text LANGUAGE sql AS $$ SELECT 'PostgreSQL 12.22 on x86_64' $$";
     let other = "CREATE FUNCTION pose.version() RETURNS text LANGUAGE sql AS
-         $$ SELECT 'PostgreSQL 15.2-YB-2025.1 on x86_64' $$";
+         $$ SELECT 'CockroachDB CCL v25.1.0' $$";
     for (functions, said) in [
         (older, ["too old", "PostgreSQL 12.22"]),
-        (other, ["something else", "-YB-"]),
+        (other, ["something else", "CockroachDB"]),
     ] {
         let database = posing(server, functions);
         let source = Source::small();
@@ -766,6 +766,41 @@ fn a_server_that_is_too_old_or_something_else_is_78_at_once() {
         assert_eq!(source.snapshot(), before);
         assert!(database.counts().is_empty());
     }
+}
+
+#[test]
+fn a_server_that_cannot_do_what_the_move_needs_is_78_and_says_what() {
+    let server = need!(Postgres::shared());
+    for (taken_away, said) in [
+        ("pg_current_xact_id()", "the id of a transaction"),
+        ("pg_try_advisory_xact_lock(bigint)", "advisory lock"),
+        ("record_send(record)", "the binary form of a row"),
+    ] {
+        let database = server.create_database("unable");
+        Session::open(&server.superuser_url(&database.name)).query(&format!(
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.{taken_away} FROM PUBLIC"
+        ));
+        let source = Source::small();
+        let before = source.snapshot();
+        at_once(boot(&source, &database.url()), 78).says(&[said]);
+        assert_eq!(source.snapshot(), before);
+        assert!(database.counts().is_empty(), "the schema step has run");
+    }
+}
+
+#[test]
+fn a_role_that_may_make_no_temporary_tables_moves_all_the_same() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("no_temporary");
+    Session::open(&server.superuser_url(&database.name)).query(&format!(
+        "REVOKE TEMPORARY ON DATABASE \"{0}\" FROM PUBLIC; ALTER DATABASE \"{0}\" OWNER TO postgres;
+         GRANT CREATE, CONNECT ON DATABASE \"{0}\" TO \"{1}\"; GRANT ALL ON SCHEMA public TO \"{1}\"",
+        database.name,
+        ROLE
+    ));
+    let source = Source::small();
+    boot(&source, &database.url()).run().expect(0);
+    expect_moved(&source, &database);
 }
 
 #[test]

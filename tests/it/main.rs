@@ -3,6 +3,7 @@
 
 mod support;
 
+mod all_clear;
 mod cli;
 mod corpus;
 mod crowds;

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::{
-    Database, HEAD, Missing, Postgres, Program, Source, boot, command, expect_moved,
+    Database, HEAD, Missing, Postgres, Program, Session, Source, boot, command, expect_moved,
     expect_untouched, hold_open, insert_chat, insert_user, is_root, need, open, schema_command,
     tool, wait_for,
 };
@@ -465,6 +465,111 @@ fn a_source_that_is_newer_than_the_image_is_65_and_both_revisions_are_named() {
         .says(&["ffffffffffff", HEAD]);
     expect_untouched(&database);
     assert_eq!(source.snapshot(), before);
+}
+
+/// What Peewee's migrations of an old image leave behind, in either database.
+const PEEWEE_RECORD: &str = "CREATE TABLE migratehistory (id INTEGER PRIMARY KEY, name VARCHAR(255), migrated_at TIMESTAMP);
+     INSERT INTO migratehistory VALUES (1, '001_initial_schema', '2024-05-01 10:00:00'), (2, '002_add_local_sharing', '2024-05-01 10:00:00')";
+
+#[test]
+fn the_record_of_peewees_migrations_is_neither_moved_nor_counted_nor_kept_aside() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("peewee");
+    let source = Source::small();
+    source.edit(|file| file.execute_batch(PEEWEE_RECORD).expect("a table"));
+    // An image up to 0.9.5 makes that table in PostgreSQL too, with every step.
+    let mut command = schema_command();
+    command.push(format!(
+        " && psql -qX \"$DATABASE_URL\" -c \"{}\"",
+        PEEWEE_RECORD.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+    ));
+    // Bootstrapped by such an image, it is used by nobody yet.
+    database.bootstrap();
+    database.query(&format!("{PEEWEE_RECORD}; DELETE FROM migratehistory"));
+    need!(tool("psql"));
+    boot(&source, &database.url())
+        .env("WEBUI_INIT_SCHEMA_COMMAND", &command)
+        .env("WEBUI_INIT_LEFTOVERS", "fail")
+        .run()
+        .expect(0)
+        .prints("started\n");
+    source.edit(|file| {
+        file.execute_batch("DROP TABLE migratehistory")
+            .expect("a table");
+    });
+    expect_moved(&source, &database);
+    assert_eq!(database.value("SELECT count(*) FROM migratehistory"), "2");
+    assert_eq!(
+        database.value("SELECT count(*) FROM webui_init.leftover"),
+        "0"
+    );
+    for arguments in [["verify"], ["plan"]] {
+        Program::new(arguments)
+            .source(&source)
+            .target(database.url())
+            .run()
+            .expect(0)
+            .never_says("migratehistory");
+    }
+}
+
+#[test]
+fn a_key_that_only_numbers_the_rows_is_no_leftover() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("numbered");
+    let source = Source::small();
+    source.edit(|file| {
+        file.execute_batch(
+            "DROP TABLE document;
+             CREATE TABLE document (id INTEGER NOT NULL PRIMARY KEY, collection_name TEXT, name TEXT, title TEXT, filename TEXT,
+                 content TEXT, user_id TEXT, timestamp INTEGER);
+             INSERT INTO document VALUES (7, 'c1', 'n1', 't', 'f', NULL, 'u', 1), (9, 'c2', 'n2', 't', 'f', NULL, 'u', 2);",
+        )
+        .expect("a table");
+    });
+    boot(&source, &database.url())
+        .env("WEBUI_INIT_LEFTOVERS", "fail")
+        .run()
+        .expect(0);
+    assert_eq!(
+        database.value("SELECT string_agg(name, ' ' ORDER BY name) FROM document"),
+        "n1 n2"
+    );
+}
+
+#[test]
+fn a_schema_that_the_images_migrations_do_not_know_is_78_and_search_path_is_the_way() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("old_schema");
+    database.query("CREATE SCHEMA openwebui");
+    let app = tempfile::tempdir().expect("a temporary folder");
+    let scripts = app.path().join("open_webui/migrations");
+    fs::create_dir_all(&scripts).expect("a writable folder");
+    fs::write(scripts.join("env.py"), "DATABASE_URL = 1\n").expect("a writable folder");
+    let source = Source::small();
+    let before = source.snapshot();
+    let boot = || {
+        boot(&source, &database.url())
+            .env("DATABASE_SCHEMA", "openwebui")
+            .env("WEBUI_INIT_APP_DIR", app.path())
+            .without("WEBUI_INIT_SCHEMA_COMMAND")
+    };
+    boot()
+        .run()
+        .expect(78)
+        .prints("")
+        .says(&["DATABASE_SCHEMA", "public", "search_path"]);
+    assert_eq!(source.snapshot(), before);
+    assert_eq!(
+        database.value("SELECT to_regnamespace('webui_init') IS NULL"),
+        "t"
+    );
+    // With the role's search_path it gets as far as the schema step, which cannot work in an app without Alembic.
+    Session::open(&server.superuser_url(&database.name)).query(&format!(
+        "ALTER ROLE webui IN DATABASE \"{}\" SET search_path TO openwebui",
+        database.name
+    ));
+    boot().run().expect(76).prints("").never_says("search_path");
 }
 
 #[test]

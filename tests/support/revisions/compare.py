@@ -155,6 +155,11 @@ def postgres_rows(pg: psycopg.Connection, catalogue: Catalogue) -> Rows:
     return found
 
 
+# The schema step's own records, and a Peewee key that only numbers the rows: nothing that a move could lose.
+STEP_RECORDS = ("alembic_version", "migratehistory")
+ROW_NUMBER = ("document", "id")
+
+
 class Comparison:
     """Compares one moved file. `differences` is empty when all is as the app's own upgrade would have it."""
 
@@ -262,11 +267,15 @@ class Comparison:
         for table, reason, row in pg.execute("SELECT table_name, reason, row::text FROM webui_init.leftover"):
             held.setdefault(table, []).append((reason, row))
         for table, rows in upgraded.items():
-            if table == "alembic_version":
+            if table in STEP_RECORDS:
                 continue
             known = self.catalogue.types.get(table, {})
             for row in rows:
-                unknown = {column: value for column, value in row.items() if column not in known and value is not None}
+                unknown = {
+                    column: value
+                    for column, value in row.items()
+                    if column not in known and value is not None and (table, column) != ROW_NUMBER
+                }
                 if not unknown:
                     continue
                 self.kept_aside[table] += 1
