@@ -474,3 +474,6 @@ fn advice_on_copy(error: &CopyError) -> String {
         CopyError::Ledger(_) | CopyError::NotRestored(_) | CopyError::ReaderLost => advice_on_class(Class::Other).to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
