@@ -8,8 +8,9 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::app::Migrations;
+use crate::postgres::error::{TargetError, failed};
 use crate::source::{Source, SourceError};
-use crate::target::{self, TargetError, failed};
+use crate::target;
 
 /// The app's unique index over the addresses in lower case (its revision f0bd01a18a3d).
 pub const INDEX: &str = "uq_user_email_lower";

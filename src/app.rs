@@ -18,6 +18,10 @@ use crate::dsn::Dsn;
 use crate::secret::Redactor;
 use crate::settings::{AppSettings, DATABASE_PARTS};
 
+pub mod occupancy;
+pub mod revision;
+pub mod upgrade;
+
 /// How many of the app's last lines an error repeats.
 const TAIL: usize = 12;
 

@@ -11,9 +11,9 @@ use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
-use crate::ledger;
-use crate::source::literal;
-use crate::target::{self, Target, TargetError, failed};
+use crate::postgres::error::{TargetError, chain, failed, is_absence};
+use crate::sql::literal;
+use crate::target::{self, Target};
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -80,7 +80,7 @@ pub async fn any(client: &Client, schema: &str) -> Result<bool, TargetError> {
     let asked = client.query_typed_opt(sql, &arguments);
     match target::brief(asked, failed(doing)).await {
         Ok(row) => Ok(row.is_some()),
-        Err(TargetError::Postgres { source, .. }) if ledger::is_absence(&source) => Ok(false),
+        Err(TargetError::Postgres { source, .. }) if is_absence(&source) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -166,10 +166,7 @@ async fn best_effort<T>(
     match attempt.await {
         Ok(result) => Some(result),
         Err(error) => {
-            tracing::debug!(
-                "failed attempts could not be {doing}: {}",
-                crate::failure::chain(&error)
-            );
+            tracing::debug!("failed attempts could not be {doing}: {}", chain(&error));
             None
         }
     }

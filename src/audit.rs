@@ -10,18 +10,24 @@ use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
 
-use crate::boot::{Controls, off_thread, open_source, upgrade_copy};
+use crate::app::revision;
+use crate::app::upgrade::upgrade_copy;
 use crate::catalogue::Catalogue;
+use crate::command::frame::Controls;
+use crate::command::open::open_source;
+use crate::convert::reason::Reason;
 use crate::digest;
 use crate::failure::Failure;
 use crate::findings::{Findings, Seed};
 use crate::input;
-use crate::leftovers::{self, Reason};
+use crate::leftovers;
 use crate::plan::{Plan, TablePlan};
+use crate::postgres::error::{TargetError, failed};
 use crate::reader::{self, Event, ReadError, Sink};
 use crate::settings::Settings;
 use crate::source::{self, Found, Source, SourceError};
-use crate::target::{Target, TargetError, failed};
+use crate::sqlite::thread::off_thread;
+use crate::target::Target;
 
 /// How many keys of each kind are named.
 const NAMED_KEYS: usize = 3;
@@ -89,9 +95,12 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
         return Err(Failure::NothingToCompare(settings.source_name()));
     };
     let (source, _) = open_source(settings, controls, location, 3).await?;
-    let (source, upgraded) = match target.revision(&server.schema).await? {
+    let (source, upgraded) = match revision::of_target(&target, &server.schema).await? {
         Some(head) if source.revision.as_ref() != Some(&head) => {
-            (upgrade_copy(settings, controls, source, &head).await?, true)
+            let make_scratch = |room| controls.make_scratch(settings, room);
+            let reporter = &controls.reporter;
+            let copy = upgrade_copy(&settings.app, reporter, source, &head, make_scratch).await?;
+            (copy, true)
         }
         _ => (source, false),
     };

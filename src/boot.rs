@@ -2,32 +2,38 @@
 //! module that sees all stages. It decides; the stages do.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::convert::identity;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::CancelToken;
 
 use crate::accounts;
+use crate::app::occupancy::tables_in_use;
+use crate::app::revision::{self, refuse_newer};
+use crate::app::upgrade::upgrade_copy;
 use crate::app::{App, AppError, AppTables, Database, Migrations};
 use crate::attempts;
 use crate::catalogue::Catalogue;
+use crate::command::frame::Controls;
+use crate::command::open::open_source;
 use crate::copy::{self, Begun, Copied, CopyError, Taking};
 use crate::exec::EnvironmentChanges;
 use crate::failpoint;
-use crate::failure::{Absent, Failure, chain};
+use crate::failure::{Absent, Failure};
 use crate::findings::{Findings, Seed};
 use crate::input;
 use crate::isolate::Isolation;
+use crate::ledger::lock::{Locked, LockedTarget};
 use crate::ledger::{self, Entry, Marker};
 use crate::plan::Plan;
-use crate::progress::{self, Reporter};
+use crate::postgres::error::{Class, chain};
+use crate::progress;
 use crate::report::Report;
-use crate::scratch::{self, Scratch, ScratchError};
+use crate::scratch::Scratch;
 use crate::settings::{DATABASE_PARTS, Leftovers, OnConflict, OnFailure, Settings};
-use crate::source::{self, Census, Fingerprint, Found, Location, Source, SourceError};
-use crate::target::{self, Locked, LockedTarget, Server, Target};
-use crate::tls::Connector;
+use crate::source::{self, Census, Fingerprint, Found, Source};
+use crate::sqlite::thread::on_source;
+use crate::target::{self, Server, Target};
 use crate::verify::{self, VerifyError};
 use crate::watchdog::Watchdog;
 
@@ -38,63 +44,6 @@ pub enum Start {
     Postgres,
     /// On its old SQLite file, as `WEBUI_INIT_ON_FAILURE=sqlite` asks.
     Sqlite,
-}
-
-/// What the flow shares with whoever may have to stop it.
-#[derive(Default, Clone)]
-pub struct Controls {
-    /// How far it is.
-    pub reporter: Reporter,
-    running: Arc<Mutex<Option<(Connector, CancelToken)>>>,
-    scratch: Arc<Mutex<Option<PathBuf>>>,
-}
-
-impl Controls {
-    /// Asks PostgreSQL to cancel the statement of the move that is running now, if one is.
-    pub async fn cancel(&self) {
-        let running = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((connector, token)) = running
-            && let Err(error) = connector.cancel(token).await
-        {
-            tracing::debug!("the running statement could not be cancelled: {error}");
-        }
-    }
-
-    /// Removes the scratch directory, if it is still there. For the end of the flow: where that failed, a thread that
-    /// is busy in SQLite hears of it late or not at all, and the process does not wait for it.
-    pub fn clear_scratch(&self) {
-        if let Some(path) = self
-            .scratch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            scratch::remove(&path);
-        }
-    }
-
-    /// Makes the scratch directory, with `needed` bytes free.
-    ///
-    /// # Errors
-    /// There is no place for it.
-    pub fn make_scratch(
-        &self,
-        settings: &Settings,
-        needed: u64,
-    ) -> Result<Arc<Scratch>, ScratchError> {
-        let scratch = Scratch::prepare(&scratch_places(settings), needed)?;
-        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(scratch.path().to_owned());
-        Ok(Arc::new(scratch))
-    }
-
-    fn set_running(&self, running: Option<(Connector, CancelToken)>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
-    }
 }
 
 /// Brings the data to where the app will look for it.
@@ -171,7 +120,7 @@ async fn with_nothing_to_move(
     let client = locked.target().client().await?;
     if attempts::any(&client, &server.schema).await? {
         let users = AppTables::new(["user"].into_iter(), &Migrations::default());
-        let used = target::tables_in_use(&client, &server.schema, &users).await?;
+        let used = tables_in_use(&client, &server.schema, &users).await?;
         if used.is_empty() {
             return Ok(Decision::WaitForAnother(Absent::SeesNoSource));
         }
@@ -205,7 +154,7 @@ async fn under_the_lock(
         &migrations,
     );
     let client = locked.target().client().await?;
-    let used = target::tables_in_use(&client, &server.schema, &app_tables).await?;
+    let used = tables_in_use(&client, &server.schema, &app_tables).await?;
     drop(client);
     if !used.is_empty() {
         match settings.on_conflict {
@@ -240,7 +189,7 @@ async fn under_the_lock(
         }
     }
     describe(&source, &census, locked);
-    source.refuse_newer(&migrations)?;
+    refuse_newer(&source, &migrations)?;
     let sharing = accounts::in_the_way_of_upgrade(&source, &migrations)?;
     if !sharing.is_empty() {
         return Err(Failure::SharedAddresses {
@@ -252,7 +201,7 @@ async fn under_the_lock(
     failpoint::or_fail("move_decided")?;
     let mut client = locked.target().client().await?;
     let made = ledger::prepare(&mut client);
-    target::brief(made, target::TargetError::from).await?;
+    target::brief(made, identity).await?;
     drop(client);
     failpoint::or_fail("ledger_made")?;
     attempts::begin(locked.target(), &server.schema).await;
@@ -317,10 +266,7 @@ impl<'a> Move<'a> {
         app.upgrade(Database::Target(&self.settings.dsn)).await?;
         failpoint::or_fail("schema_made")?;
         drop(scratch);
-        let head = self
-            .locked
-            .target()
-            .revision(&self.server.schema)
+        let head = revision::of_target(self.locked.target(), &self.server.schema)
             .await?
             .ok_or_else(|| AppError::WrongRevision {
                 database: "PostgreSQL",
@@ -335,7 +281,9 @@ impl<'a> Move<'a> {
             original
         } else {
             let since = Instant::now();
-            let copy = upgrade_copy(self.settings, self.controls, original, &head).await?;
+            let make_scratch = |room| self.controls.make_scratch(self.settings, room);
+            let copy =
+                upgrade_copy(&self.settings.app, reporter, original, &head, make_scratch).await?;
             self.seconds
                 .insert("upgrade", since.elapsed().as_secs_f64());
             self.check_users(
@@ -350,7 +298,7 @@ impl<'a> Move<'a> {
         let since = Instant::now();
         let client = self.locked.target().client().await?;
         let reading = Catalogue::read(&client, &self.server.schema);
-        let catalogue = target::brief(reading, std::convert::identity).await?;
+        let catalogue = target::brief(reading, identity).await?;
         let mut plan = Plan::new(&source.tables, &catalogue);
         let source = input::ask(&client, source, &mut plan).await?;
         drop(client);
@@ -559,134 +507,14 @@ struct Origin {
     head: String,
 }
 
-/// Brings a private copy of the source to `head`: the same upgrade that the app's next ordinary start
-/// would have run on the file itself.
-///
-/// # Errors
-/// No room, or the app's own upgrade fails.
-pub async fn upgrade_copy(
-    settings: &Settings,
-    controls: &Controls,
-    original: Source,
-    head: &str,
-) -> Result<Source, Failure> {
-    let reporter = &controls.reporter;
-    let from = original.revision.clone();
-    tracing::info!(
-        "{} is at revision {}; a private copy is upgraded to {head} first",
-        original.name(),
-        from.as_deref().unwrap_or("(before Alembic)")
-    );
-    // The upgrade rewrites tables, so for a while both forms of the largest exist.
-    let room = original.bytes().saturating_mul(2);
-    let scratch = match original.scratch() {
-        Some(scratch) => {
-            scratch.require(room)?;
-            scratch
-        }
-        None => controls.make_scratch(settings, room)?,
-    };
-    let path = scratch.path().join("webui.db");
-    reporter.stage("copying the old database");
-    let copy = path.clone();
-    let (original, ()) = on_source(original, move |original| original.back_up(&copy)).await?;
-    failpoint::or_fail("source_copied")?;
-    reporter.stage("letting Open WebUI upgrade the copy");
-    let app = App::new(&settings.app, Some(scratch.path()));
-    let database = Database::Copy(&path);
-    app.upgrade(database)
-        .await
-        .map_err(|error| match (error, &from) {
-            (AppError::Failed { tail, .. }, Some(revision))
-                if tail.contains("Can't locate revision") && tail.contains(revision.as_str()) =>
-            {
-                Failure::from(SourceError::Newer {
-                    path: original.name().to_owned(),
-                    revision: revision.clone(),
-                    head: Some(head.to_owned()),
-                })
-            }
-            (error, _) => error.into(),
-        })?;
-    failpoint::or_fail("copy_upgraded")?;
-    let copy = original.upgraded(&path, scratch)?;
-    if copy.revision.as_deref() != Some(head) {
-        return Err(AppError::WrongRevision {
-            database: database.name(),
-            found: copy.revision.unwrap_or_else(|| "none".to_owned()),
-            expected: head.to_owned(),
-        }
-        .into());
-    }
-    Ok(copy)
-}
-
-/// Waits until nobody else has the source open, opens it and counts its users. A private copy, where one is
-/// needed, must have `times` its size free.
-///
-/// # Errors
-/// As [`Location::open`].
-pub async fn open_source(
-    settings: &Settings,
-    controls: &Controls,
-    location: Location,
-    times: u64,
-) -> Result<(Source, Census), Failure> {
-    let (settings, controls) = (settings.clone(), controls.clone());
-    off_thread(move || {
-        location.wait_until_closed(settings.wait)?;
-        let room = location.bytes().saturating_mul(times);
-        let source = location.open(|| controls.make_scratch(&settings, room))?;
-        let census = source.census()?;
-        Ok((source, census))
-    })
-    .await
-}
-
-/// Runs what reads the source on a thread of its own, and gives the source back.
-///
-/// # Errors
-/// The work's own.
-pub async fn on_source<T: Send + 'static>(
-    source: Source,
-    work: impl FnOnce(&Source) -> Result<T, SourceError> + Send + 'static,
-) -> Result<(Source, T), Failure> {
-    off_thread(move || {
-        let result = work(&source)?;
-        Ok((source, result))
-    })
-    .await
-}
-
-/// Runs what waits for SQLite on a thread of its own, so that signals are heard meanwhile.
-///
-/// # Errors
-/// The work's own.
-pub async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(lost) => Err(Failure::Runtime(std::io::Error::other(lost))),
-    }
-}
-
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Where the scratch directory may be, the preferred place first.
-fn scratch_places(settings: &Settings) -> Vec<PathBuf> {
-    match &settings.scratch {
-        Some(chosen) => vec![chosen.clone()],
-        None => vec![settings.data_dir().to_owned(), std::env::temp_dir()],
-    }
 }
 
 /// A later boot: one line, and a warning if the old database has been used since.
 fn after_the_move(settings: &Settings, marker: &Marker) {
     // Whoever was killed between COMMIT and its own cleaning up has no move after it that would do this.
-    Scratch::remove_abandoned(&scratch_places(settings));
+    Scratch::remove_abandoned(&settings.scratch_places());
     let Some(fingerprint) = &marker.fingerprint else {
         return;
     };
@@ -725,7 +553,7 @@ async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start, Fai
                 return Ok(Start::Postgres);
             }
             Ok(None) => {}
-            Err(error) if error.class() == target::Class::Transient => {}
+            Err(error) if error.class() == Class::Transient => {}
             Err(error) => return Err(error.into()),
         }
         target.hang_up();

@@ -4,6 +4,7 @@
 //! and PostgreSQL rolls back.
 
 use std::collections::HashMap;
+use std::convert::identity;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -20,16 +21,20 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CancelToken, CopyInSink, Error as PgError, Statement};
 
 use crate::app::AppTables;
+use crate::app::occupancy::tables_in_use;
 use crate::catalogue::Catalogue;
 use crate::failpoint;
 use crate::findings::{Findings, Seed};
+use crate::ledger::lock::LockedTarget;
 use crate::ledger::{self, Entry, LedgerError};
 use crate::plan::{Plan, TablePlan};
+use crate::postgres::error::{Class, TargetError, chain, classify, failed, is_about_rows};
 use crate::progress::Reporter;
 use crate::reader::{self, Event, Outlet, ReadError, TableTally};
 use crate::settings::Verify;
-use crate::source::{Source, SourceError, literal, quote};
-use crate::target::{self, LockedTarget, Server, TargetError, failed};
+use crate::source::{Source, SourceError};
+use crate::sql::{literal, quote};
+use crate::target::{self, Server};
 use crate::watchdog::Watchdog;
 
 /// Chunks that may wait between reader and connection.
@@ -83,7 +88,7 @@ pub enum CopyError {
     #[error(
         "the connection broke while PostgreSQL was committing, and it could not be asked how that ended"
     )]
-    OutcomeUnknown(#[source] Box<TargetError>),
+    OutcomeUnknown(#[source] Box<LedgerError>),
     /// The reader thread ended without a result.
     #[error("the reader ended without a result")]
     ReaderLost,
@@ -180,8 +185,7 @@ impl Begun {
         {
             return Err(CopyError::AlreadyMoved);
         }
-        let used =
-            target::tables_in_use(&self.client, &self.plan.schema, taking.app_tables).await?;
+        let used = tables_in_use(&self.client, &self.plan.schema, taking.app_tables).await?;
         if !used.is_empty() && !taking.replace {
             return Err(CopyError::CameIntoUse(used.join(", ")));
         }
@@ -533,8 +537,8 @@ impl Verified {
         let error = match watchdog.over(client.batch_execute("COMMIT")).await {
             Ok(Ok(())) => return Ok(plan),
             Ok(Err(error)) => {
-                let answered = error.as_db_error().is_some()
-                    && target::classify(&error) != target::Class::Transient;
+                let answered =
+                    error.as_db_error().is_some() && classify(&error) != Class::Transient;
                 let error = refused("to commit")(error);
                 if answered {
                     return Err(error);
@@ -579,18 +583,17 @@ async fn committed(
             if status.as_deref() == Some("in progress") {
                 return Ok(None);
             }
-            let marker =
-                target::brief(ledger::read(&client, Some(schema)), TargetError::from).await?;
-            Ok::<_, TargetError>(Some(marker.is_some()))
+            let marker = target::brief(ledger::read(&client, Some(schema)), identity).await?;
+            Ok::<_, LedgerError>(Some(marker.is_some()))
         };
         match answer.await {
             Ok(Some(committed)) => return Ok(committed),
             Ok(None) if begun.elapsed() > PATIENCE => {
-                return Err(CopyError::OutcomeUnknown(Box::new(TargetError::Stalled)));
+                return Err(CopyError::OutcomeUnknown(Box::new(
+                    TargetError::Stalled.into(),
+                )));
             }
-            Err(error)
-                if begun.elapsed() > PATIENCE || error.class() != target::Class::Transient =>
-            {
+            Err(error) if begun.elapsed() > PATIENCE || error.class() != Class::Transient => {
                 return Err(CopyError::OutcomeUnknown(Box::new(error)));
             }
             Ok(None) | Err(_) => {
@@ -634,7 +637,7 @@ pub async fn reclaim<C: Future<Output = ()>>(
         Ok(Err(error)) if error.as_db_error().is_none() => {
             return Err(failed("did not clear its tables")(error));
         }
-        Ok(Err(error)) => crate::failure::chain(&error),
+        Ok(Err(error)) => chain(&error),
         Err(_) => {
             cancel().await;
             format!("it took more than {} s", VACUUM.as_secs())
@@ -665,16 +668,9 @@ pub async fn analyze(locked: &LockedTarget, plan: &Plan) {
     if let Err(error) = pin!(analyzed).await {
         tracing::warn!(
             "the data is moved, but {}; autovacuum will do it later",
-            crate::failure::chain(&error)
+            chain(&error)
         );
     }
-}
-
-/// Data exceptions, violated constraints, and what is too large for an index.
-pub(crate) fn is_about_rows(error: &PgError) -> bool {
-    error
-        .code()
-        .is_some_and(|state| ["22", "23", "54"].contains(&&state.code()[..2]))
 }
 
 fn refused(step: &str) -> impl FnOnce(PgError) -> CopyError + use<> {

@@ -8,7 +8,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::source::quote;
+use crate::sql::quote;
 
 /// Count and digest of a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

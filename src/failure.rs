@@ -1,20 +1,20 @@
 //! Owns the end that is not good: the one place that turns an error into an exit code (sysexits), what was
 //! left untouched, and the next step to take.
 
-use std::error::Error as StdError;
 use std::fmt;
 
 use thiserror::Error;
-use tokio_postgres::Error as PgError;
 
 use crate::app::AppError;
+use crate::app::upgrade::UpgradeError;
 use crate::copy::CopyError;
 use crate::exec::ExecError;
+use crate::input::InputError;
 use crate::ledger::LedgerError;
+use crate::postgres::error::{Class, TargetError, classify};
 use crate::scratch::ScratchError;
 use crate::settings::SettingsError;
 use crate::source::{self, SourceError};
-use crate::target::{self, Class, TargetError};
 use crate::verify::VerifyError;
 
 /// Wrong usage of the command line.
@@ -77,6 +77,9 @@ pub enum Failure {
     /// The target.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The marker, or the lock.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -173,6 +176,7 @@ impl Failure {
         match self {
             Self::Usage(_) => EX_USAGE,
             Self::Target(error) => of_target(error),
+            Self::Ledger(error) => of_ledger(error),
             Self::Source(error) => of_source(error),
             Self::Scratch(_) => EX_CANTCREAT,
             Self::App(_) => EX_PROTOCOL,
@@ -198,6 +202,7 @@ impl Failure {
             Self::Usage(_) => "webui-init --help shows the commands.".to_owned(),
             Self::Settings(_) => "Correct these variables and start again.".to_owned(),
             Self::Target(error) | Self::Verify(VerifyError::Target(error)) => advice_on_target(error),
+            Self::Ledger(error) => advice_on_ledger(error),
             Self::Source(error) => advice_on_source(error),
             Self::Scratch(_) => {
                 "Make room, or point WEBUI_INIT_SCRATCH_DIR at a disk with room for twice the old database.".to_owned()
@@ -258,6 +263,7 @@ impl Failure {
     pub fn in_the_move(self) -> Self {
         match self {
             Self::Target(error) => Self::Copy(CopyError::Target(error)),
+            Self::Ledger(error) => Self::Copy(CopyError::Ledger(error)),
             other => other,
         }
     }
@@ -294,36 +300,24 @@ impl Failure {
     }
 }
 
-/// An error and its causes on one line. Of PostgreSQL's errors the message and the hint, not the detail: that
-/// quotes values.
-pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        next = cause.source();
-        let said = match cause
-            .downcast_ref::<PgError>()
-            .and_then(PgError::as_db_error)
-        {
-            Some(db) => {
-                next = None;
-                let hint = db
-                    .hint()
-                    .map(|hint| format!(" ({hint})"))
-                    .unwrap_or_default();
-                format!("{}{hint}, SQLSTATE {}", db.message(), db.code().code())
-            }
-            None => cause.to_string(),
-        };
-        // Drivers like to repeat their cause in their own message.
-        if !text.contains(&said) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&said);
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::Source(error) => error.into(),
+            InputError::Target(error) => error.into(),
         }
     }
-    text
+}
+
+impl From<UpgradeError> for Failure {
+    fn from(error: UpgradeError) -> Self {
+        match error {
+            UpgradeError::Source(error) => error.into(),
+            UpgradeError::Scratch(error) => error.into(),
+            UpgradeError::App(error) => error.into(),
+            UpgradeError::Injected(error) => error.into(),
+        }
+    }
 }
 
 fn of_class(class: Class, otherwise: u8) -> u8 {
@@ -337,9 +331,13 @@ fn of_class(class: Class, otherwise: u8) -> u8 {
 }
 
 fn of_target(error: &TargetError) -> u8 {
+    of_class(error.class(), EX_SOFTWARE)
+}
+
+fn of_ledger(error: &LedgerError) -> u8 {
     match error {
-        TargetError::Unreachable { .. } => EX_UNAVAILABLE,
-        TargetError::Locked { .. } => EX_TEMPFAIL,
+        LedgerError::Unreachable { .. } => EX_UNAVAILABLE,
+        LedgerError::Locked { .. } => EX_TEMPFAIL,
         error => of_class(error.class(), EX_SOFTWARE),
     }
 }
@@ -372,6 +370,7 @@ fn of_source(error: &SourceError) -> u8 {
             EX_CANTCREAT
         }
         SourceError::Unreadable { .. } | SourceError::Sqlite { .. } => EX_IOERR,
+        SourceError::ThreadLost(_) => EX_SOFTWARE,
     }
 }
 
@@ -379,15 +378,16 @@ fn of_copy(error: &CopyError) -> u8 {
     match error {
         CopyError::Target(error) => during_the_move(error),
         CopyError::Source(error) => of_source(error),
-        CopyError::Ledger(LedgerError::Postgres { source, .. })
-        | CopyError::Refused { source, .. } => match target::classify(source) {
+        CopyError::Ledger(error) if error.class() == Class::Transient => EX_IOERR,
+        CopyError::Ledger(error) => of_ledger(error),
+        CopyError::Refused { source, .. } => match classify(source) {
             Class::Transient => EX_IOERR,
             class => of_class(class, EX_SOFTWARE),
         },
         CopyError::RowsRefused { .. } | CopyError::ParentsRefused(_) => EX_DATAERR,
         CopyError::CameIntoUse(_) | CopyError::AlreadyMoved => EX_TEMPFAIL,
         CopyError::OutcomeUnknown(_) => EX_UNAVAILABLE,
-        CopyError::Ledger(_) | CopyError::NotRestored(_) | CopyError::ReaderLost => EX_SOFTWARE,
+        CopyError::NotRestored(_) | CopyError::ReaderLost => EX_SOFTWARE,
     }
 }
 
@@ -413,17 +413,29 @@ fn advice_on_class(class: Class) -> &'static str {
 
 fn advice_on_target(error: &TargetError) -> String {
     match error {
-        TargetError::Unreachable { .. } => {
+        TargetError::Unsupported(_) => {
+            "Use a database on PostgreSQL 13 or later, created with ENCODING 'UTF8'."
+        }
+        TargetError::NoSuchSchema(_) => {
+            "Create the schema (CREATE SCHEMA …), or correct DATABASE_SCHEMA."
+        }
+        TargetError::Tls(_) => "Correct sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL.",
+        error => advice_on_class(error.class()),
+    }
+    .to_owned()
+}
+
+fn advice_on_ledger(error: &LedgerError) -> String {
+    match error {
+        LedgerError::Target(error) => return advice_on_target(error),
+        LedgerError::Unreachable { .. } => {
             "Look whether PostgreSQL is running and whether host and port in DATABASE_URL are right; WEBUI_INIT_WAIT_SECS sets how long \
              to wait. The next start tries again by itself."
         }
-        TargetError::Locked { .. } => {
+        LedgerError::Locked { .. } => {
             "Look at the other instance's log. If it needs longer, raise WEBUI_INIT_LOCK_WAIT_SECS; if it hangs, stop it: its work is \
              then undone and the next start begins again."
         }
-        TargetError::Unsupported(_) => "Use a database on PostgreSQL 13 or later, created with ENCODING 'UTF8'.",
-        TargetError::NoSuchSchema(_) => "Create the schema (CREATE SCHEMA …), or correct DATABASE_SCHEMA.",
-        TargetError::Tls(_) => "Correct sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL.",
         error => advice_on_class(error.class()),
     }
     .to_owned()
@@ -449,6 +461,7 @@ fn advice_on_source(error: &SourceError) -> String {
             "If the file is damaged: restore it from a backup, or let `sqlite3 webui.db .recover` make a new one from a copy, and start \
              again. Otherwise look at the disk."
         }
+        SourceError::ThreadLost(_) => advice_on_class(Class::Other),
     }
     .to_owned()
 }
@@ -457,9 +470,8 @@ fn advice_on_copy(error: &CopyError) -> String {
     match error {
         CopyError::Target(error) => advice_on_target(error),
         CopyError::Source(error) => advice_on_source(error),
-        CopyError::Ledger(LedgerError::Postgres { source, .. }) | CopyError::Refused { source, .. } => {
-            advice_on_class(target::classify(source)).to_owned()
-        }
+        CopyError::Ledger(error) => advice_on_ledger(error),
+        CopyError::Refused { source, .. } => advice_on_class(classify(source)).to_owned(),
         CopyError::CameIntoUse(_) => {
             "Something else writes to this database, perhaps an Open WebUI that was started without webui-init. Stop it and start again."
                 .to_owned()
@@ -471,7 +483,7 @@ fn advice_on_copy(error: &CopyError) -> String {
         }
         CopyError::AlreadyMoved => "Start again: the data is there.".to_owned(),
         CopyError::OutcomeUnknown(_) => "Start again when PostgreSQL is reachable: the next start finds out by itself.".to_owned(),
-        CopyError::Ledger(_) | CopyError::NotRestored(_) | CopyError::ReaderLost => advice_on_class(Class::Other).to_owned(),
+        CopyError::NotRestored(_) | CopyError::ReaderLost => advice_on_class(Class::Other).to_owned(),
     }
 }
 

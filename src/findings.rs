@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use crate::catalogue::{Catalogue, ForeignKey};
 use crate::plan::{Plan, TablePlan};
-use crate::source::{literal, quote};
+use crate::sql::{literal, quote};
 use crate::value::Kind;
 
 /// What was found, by table and row id.

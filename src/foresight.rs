@@ -8,15 +8,16 @@ use bytes::Bytes;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use crate::boot::on_source;
 use crate::catalogue::{self, Catalogue, Nulls};
 use crate::failure::Failure;
 use crate::findings::{Findings, Seed};
 use crate::isolate::Sieve;
 use crate::plan::{Plan, TablePlan};
+use crate::postgres::error::{TargetError, failed};
 use crate::reader::{self, ReadError};
 use crate::source::{Source, SourceError};
-use crate::target::{self, Server, TargetError, failed};
+use crate::sqlite::thread::on_source;
+use crate::target::{self, Server};
 
 /// The temporary table on which rows are tried out.
 const TRIAL: &str = "webui_init_trial";

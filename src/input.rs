@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
-use crate::boot::on_source;
-use crate::copy::is_about_rows;
-use crate::failure::Failure;
 use crate::plan::{Plan, TablePlan};
-use crate::source::{Source, SourceError, quote};
-use crate::target::{TargetError, failed};
+use crate::postgres::error::{TargetError, failed, is_about_rows};
+use crate::source::{Source, SourceError};
+use crate::sql::quote;
+use crate::sqlite::thread::on_source;
 use crate::value::{self, Answers, Kind};
 
 /// Texts in one question.
@@ -24,11 +24,26 @@ const BATCH: usize = 500;
 const PATIENCE: Duration = Duration::from_mins(1);
 const DOING: &str = "did not say what it makes of a value";
 
+/// Why the values could not be asked about.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// PostgreSQL cannot be asked.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
 /// Asks about every column of `plan` that needs it, and notes the answers there.
 ///
 /// # Errors
 /// The source cannot be read; PostgreSQL cannot be asked. That it refuses a value is an answer.
-pub async fn ask(client: &Client, mut source: Source, plan: &mut Plan) -> Result<Source, Failure> {
+pub async fn ask(
+    client: &Client,
+    mut source: Source,
+    plan: &mut Plan,
+) -> Result<Source, InputError> {
     for table in &mut plan.tables {
         for at in 0..table.fields.len() {
             if table.fields[at].column.value.kind != Kind::Other {

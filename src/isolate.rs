@@ -11,13 +11,15 @@ use tokio::sync::mpsc;
 use tokio_postgres::{CancelToken, Client, Error as PgError};
 
 use crate::catalogue::Catalogue;
-use crate::copy::{CopyError, is_about_rows};
+use crate::copy::CopyError;
 use crate::findings::{Findings, Seed};
+use crate::ledger::lock::LockedTarget;
 use crate::plan::{Plan, TablePlan};
+use crate::postgres::error::{failed, is_about_rows};
 use crate::progress::Reporter;
 use crate::reader::{self, HEADER, ReadError, TRAILER};
 use crate::source::Source;
-use crate::target::{self, LockedTarget, Server, failed};
+use crate::target::{self, Server};
 use crate::watchdog::Watchdog;
 
 /// Rows and bytes of a batch.

@@ -4,12 +4,15 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error as PgError};
 
 use crate::attempts;
+use crate::postgres::error::{Class, TargetError, classify, is_absence};
 use crate::source::Fingerprint;
+
+pub mod lock;
+pub mod look;
 
 mod embedded {
     #![allow(missing_docs)]
@@ -30,9 +33,36 @@ pub enum LedgerError {
     /// refinery's error that is not PostgreSQL's.
     #[error("the tables of schema webui_init could not be made")]
     Migrations(#[source] Box<refinery::Error>),
-    /// The session has no schema that tables could be in.
-    #[error("no schema is selected: the role's search_path names none that exists")]
-    NoSchema,
+    /// PostgreSQL cannot be used, or did not answer.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No connection in time.
+    #[error("PostgreSQL ({target}) could not be reached within {waited} s")]
+    Unreachable {
+        /// Which server and database.
+        target: String,
+        /// Seconds waited.
+        waited: u64,
+        /// The last failure.
+        source: Box<LedgerError>,
+    },
+    /// Another instance held the lock too long.
+    #[error("another instance has been moving data for {waited} s and is not done")]
+    Locked {
+        /// Seconds waited.
+        waited: u64,
+    },
+}
+
+impl LedgerError {
+    /// What becomes of it if one waits.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Postgres { source, .. } => classify(source),
+            Self::Target(error) => error.class(),
+            Self::Migrations(_) | Self::Unreachable { .. } | Self::Locked { .. } => Class::Other,
+        }
+    }
 }
 
 /// A complete move, as recorded.
@@ -74,13 +104,6 @@ pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker
             source,
         }),
     }
-}
-
-/// Whether PostgreSQL says that there is no such table.
-pub fn is_absence(error: &PgError) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
-    })
 }
 
 /// Makes or upgrades the schema `webui_init`. To be called under the lock, and only when there is

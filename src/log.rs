@@ -7,7 +7,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::secret::RedactedStderr;
-use crate::settings::LogFormat;
+
+/// `WEBUI_INIT_LOG_FORMAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text per event.
+    Text,
+    /// One JSON object per event.
+    Json,
+}
 
 /// The filter of `WEBUI_INIT_LOG`: a level, or `target=level` pairs separated by commas.
 ///

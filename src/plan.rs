@@ -2,7 +2,8 @@
 //! alone. Pure. Single rows that the target must refuse are `findings`', single values `value`'s.
 
 use crate::catalogue::{self, Catalogue};
-use crate::source::{self, quote};
+use crate::source;
+use crate::sql::quote;
 
 /// What is to be moved, and how.
 #[derive(Debug, Clone)]

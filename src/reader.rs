@@ -11,11 +11,13 @@ use rusqlite::{Row, Statement};
 use tokio::sync::mpsc::Sender;
 
 use crate::catalogue::Catalogue;
+use crate::convert::original;
+use crate::convert::reason::Reason;
 use crate::digest::{Digest, RowHash};
 use crate::findings::{Findings, Seed, TableFindings};
-use crate::leftovers::{self, Reason};
 use crate::plan::{Plan, TablePlan};
-use crate::source::{self, Source, SourceError, quote};
+use crate::source::{self, Source, SourceError};
+use crate::sql::quote;
 use crate::value;
 
 /// Bytes per message. Larger ones save nothing and cost memory.
@@ -671,7 +673,7 @@ impl Stream {
             None => self.buffer.extend_from_slice(&(-1_i32).to_be_bytes()),
         }
         self.field(|out| out.extend_from_slice(reason.to_string().as_bytes()));
-        self.field(|out| leftovers::write_row(values, out));
+        self.field(|out| original::write_row(values, out));
         self.rows += 1;
     }
 

@@ -14,6 +14,7 @@ use tracing_subscriber::filter::Targets;
 use crate::dsn::{self, Backend, Dsn, LibpqEnv, Parts};
 use crate::exec::EnvironmentChanges;
 use crate::log;
+pub use crate::log::LogFormat;
 use crate::secret::Secret;
 
 const PREFIX: &str = "WEBUI_INIT_";
@@ -118,15 +119,6 @@ pub enum Verify {
     Full,
     /// Row counts.
     Count,
-}
-
-/// `WEBUI_INIT_LOG_FORMAT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One line of text per event.
-    Text,
-    /// One JSON object per event.
-    Json,
 }
 
 /// How Open WebUI's own commands are run.
@@ -608,6 +600,14 @@ impl Settings {
             .parent()
             .filter(|dir| *dir != OsStr::new(""))
             .unwrap_or(Path::new("."))
+    }
+
+    /// Where the scratch directory may be, the preferred place first.
+    pub fn scratch_places(&self) -> Vec<PathBuf> {
+        match &self.scratch {
+            Some(chosen) => vec![chosen.clone()],
+            None => vec![self.data_dir().to_owned(), std::env::temp_dir()],
+        }
     }
 }
 

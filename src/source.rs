@@ -27,7 +27,6 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::app::Migrations;
 use crate::scratch::{Scratch, ScratchError};
 use crate::wal;
 
@@ -97,6 +96,9 @@ pub enum SourceError {
         /// The table.
         table: String,
     },
+    /// The thread that waits for SQLite is gone.
+    #[error("the thread that reads the old database ended without a result")]
+    ThreadLost(#[source] tokio::task::JoinError),
 }
 
 /// A table of the source.
@@ -534,21 +536,6 @@ impl Source {
         self.scratch.clone()
     }
 
-    /// Refuses a source that a newer Open WebUI has written, where the image's scripts can tell.
-    ///
-    /// # Errors
-    /// [`SourceError::Newer`].
-    pub fn refuse_newer(&self, migrations: &Migrations) -> Result<(), SourceError> {
-        match &self.revision {
-            Some(revision) if migrations.know(revision) == Some(false) => Err(SourceError::Newer {
-                path: self.location.name.clone(),
-                revision: revision.clone(),
-                head: migrations.head(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// The connection, for the reader.
     pub fn connection(&self) -> &Connection {
         &self.connection
@@ -753,16 +740,6 @@ fn table(connection: &Connection, name: String) -> rusqlite::Result<Table> {
         columns,
         rowid,
     })
-}
-
-/// Quotes an identifier, for SQLite as for PostgreSQL.
-pub fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Writes a text as a literal, for SQLite as for PostgreSQL.
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Whether another process holds any lock on the given bytes. `F_GETLK` takes none itself.

@@ -7,20 +7,26 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::accounts::{self, Account};
+use crate::app::occupancy::tables_in_use;
+use crate::app::revision::{self, refuse_newer};
 use crate::app::{App, AppTables, Migrations};
-use crate::boot::{Controls, on_source, open_source};
 use crate::catalogue::Catalogue;
-use crate::failure::{Failure, chain};
+use crate::command::frame::Controls;
+use crate::command::open::open_source;
+use crate::failure::Failure;
 use crate::findings::{Findings, Seed};
 use crate::foresight::Trials;
 use crate::input;
+use crate::load::foresee::foresee;
 use crate::plan::Plan;
+use crate::postgres::error::chain;
 use crate::progress;
 use crate::reader::{self, Nowhere, ReadError, TableTally};
 use crate::report::Report;
 use crate::settings::{OnConflict, Settings};
 use crate::source::{self, Census, Found, Source, SourceError};
-use crate::target::{Server, Target, tables_in_use};
+use crate::sqlite::thread::on_source;
+use crate::target::{Server, Target};
 
 /// What the next boot would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -95,7 +101,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         return Ok(survey);
     }
     let server = target.server().await?;
-    survey.target_revision = target.revision(&server.schema).await?;
+    survey.target_revision = revision::of_target(&target, &server.schema).await?;
     survey.state = State::FreshStart;
     let Found::File(location) = source::locate(&settings.source)? else {
         return Ok(survey);
@@ -111,7 +117,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         return Ok(survey);
     }
     let migrations = App::new(&settings.app, None).migrations();
-    source.refuse_newer(&migrations)?;
+    refuse_newer(&source, &migrations)?;
     let names = source.tables.iter().map(|table| table.name.as_str());
     let app_tables = AppTables::new(names, &migrations);
     let client = target.client().await?;
@@ -226,8 +232,7 @@ async fn foretell_by_source(
         .tables
         .iter()
         .filter(|table| migrations.may_know(&table.name));
-    let catalogue =
-        Catalogue::foresee(source.connection(), known).map_err(|error| source.failed(error))?;
+    let catalogue = foresee(source.connection(), known).map_err(|error| source.failed(error))?;
     let mut plan = Plan::new(&source.tables, &catalogue);
     schema.clone_into(&mut plan.schema);
     let seeds: Vec<Seed> = sharing

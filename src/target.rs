@@ -1,21 +1,16 @@
-//! Owns the target: reaching PostgreSQL with patience for what passes, telling what state it is in, and the
-//! advisory lock that saves instances from moving at the same time. Writing rows is `copy`'s.
+//! Owns the target: connections to PostgreSQL, what the server can do, and the transactions that are begun there.
+//! Reading the marker and the advisory lock are `ledger`'s, writing rows is `copy`'s.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
-use sha2::{Digest, Sha256};
-use thiserror::Error;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
-use crate::app::AppTables;
 use crate::dsn::Dsn;
-use crate::ledger::{self, LedgerError, Marker};
-use crate::source::{literal, quote};
-use crate::tls::{self, Connector, TlsError};
+use crate::postgres::error::{TargetError, failed};
+use crate::tls::Connector;
 
 /// The oldest server that is supported, as `server_version_num` counts.
 const OLDEST: i32 = 130_000;
@@ -24,157 +19,17 @@ const GREETING: Duration = Duration::from_secs(5);
 /// How long a statement that needs no work may take before the network is taken for dead.
 const BRIEF: Duration = Duration::from_secs(30);
 
-/// Why the target cannot be used.
-#[derive(Debug, Error)]
-pub enum TargetError {
-    /// Certificates or keys.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// No connection in time.
-    #[error("PostgreSQL ({target}) could not be reached within {waited} s")]
-    Unreachable {
-        /// Which server and database.
-        target: String,
-        /// Seconds waited.
-        waited: u64,
-        /// The last failure.
-        source: Box<TargetError>,
-    },
-    /// PostgreSQL's answer, or the connection's end.
-    #[error("PostgreSQL {doing}")]
-    Postgres {
-        /// What failed, as a predicate.
-        doing: &'static str,
-        /// Its cause.
-        source: PgError,
-    },
-    /// The marker could not be read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// Nothing came back.
-    #[error("PostgreSQL did not answer in time")]
-    Stalled,
-    /// It cannot be written to: a standby, or a database that a provider has set to read-only.
-    #[error("PostgreSQL is read-only: a standby, or default_transaction_read_only is on")]
-    ReadOnly,
-    /// Another instance held the lock too long.
-    #[error("another instance has been moving data for {waited} s and is not done")]
-    Locked {
-        /// Seconds waited.
-        waited: u64,
-    },
-    /// A server that the move is not made for.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The role may not make what has to be made.
-    #[error("the role may not {0}")]
-    MayNot(&'static str),
-    /// `DATABASE_SCHEMA` names nothing.
-    #[error("the schema {0:?} does not exist in the database")]
-    NoSuchSchema(String),
-}
-
-/// What becomes of an error if one waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// It may pass: refused connections, a server that starts, too many connections.
-    Transient,
-    /// Somebody else is in the way.
-    Busy,
-    /// Password, role or privilege.
-    Refused,
-    /// A wrong name or setting.
-    Configuration,
-    /// Anything else.
-    Other,
-}
-
-/// The one table from PostgreSQL's errors to what can be done about them.
-pub fn classify(error: &PgError) -> Class {
-    let Some(state) = error.code() else {
-        return classify_connection(error);
-    };
-    if *state == SqlState::INVALID_CATALOG_NAME || *state == SqlState::INVALID_SCHEMA_NAME {
-        return Class::Configuration;
-    }
-    match state.code() {
-        // PgBouncer reports its own refusals with the protocol violation's code.
-        "08P01" if said(error, "no such database") => Class::Configuration,
-        "08P01" if said(error, "authentication") || said(error, "no such user") => Class::Refused,
-        "42501" | "25006" => Class::Refused,
-        // lock_not_available: somebody else is at work on the same tables.
-        "55P03" => Class::Busy,
-        code => match &code[..2] {
-            "08" | "53" | "57" | "40" => Class::Transient,
-            "28" => Class::Refused,
-            _ => Class::Other,
-        },
-    }
-}
-
-fn classify_connection(error: &PgError) -> Class {
-    let text = crate::failure::chain(error);
-    if let Some(handshake) = tls::handshake_error(error) {
-        // A certificate that is not trusted will not change by waiting; a reset in the handshake may.
-        return if handshake.is_about_certificate() {
-            Class::Configuration
-        } else {
-            Class::Transient
-        };
-    }
-    if text.contains("TLS") {
-        Class::Configuration
-    } else if text.contains("authentication") || text.contains("password") {
-        Class::Refused
-    } else if text.contains("invalid configuration") || text.contains("invalid connection string") {
-        Class::Configuration
-    } else {
-        Class::Transient
-    }
-}
-
-fn said(error: &PgError, words: &str) -> bool {
-    error
-        .as_db_error()
-        .is_some_and(|db| db.message().contains(words))
-}
-
-impl TargetError {
-    /// What becomes of it if one waits.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Postgres { source, .. } | Self::Ledger(LedgerError::Postgres { source, .. }) => {
-                classify(source)
-            }
-            Self::Stalled | Self::ReadOnly => Class::Transient,
-            Self::MayNot(_) => Class::Refused,
-            Self::Tls(_)
-            | Self::Unsupported(_)
-            | Self::NoSuchSchema(_)
-            | Self::Ledger(LedgerError::NoSchema) => Class::Configuration,
-            Self::Unreachable { .. }
-            | Self::Locked { .. }
-            | Self::Ledger(LedgerError::Migrations(_)) => Class::Other,
-        }
-    }
-}
-
-/// Turns PostgreSQL's error into ours, with what was being done.
-pub fn failed(doing: &'static str) -> impl FnOnce(PgError) -> TargetError {
-    move |source| TargetError::Postgres { doing, source }
-}
-
 /// Gives a statement that needs no work a time limit: a half-open connection never answers.
 ///
 /// # Errors
 /// The statement's own, or [`TargetError::Stalled`].
-pub async fn brief<T, E>(
+pub async fn brief<T, E, F: From<TargetError>>(
     statement: impl Future<Output = Result<T, E>>,
-    map: impl FnOnce(E) -> TargetError,
-) -> Result<T, TargetError> {
+    map: impl FnOnce(E) -> F,
+) -> Result<T, F> {
     match tokio::time::timeout(BRIEF, statement).await {
         Ok(result) => result.map_err(map),
-        Err(_) => Err(TargetError::Stalled),
+        Err(_) => Err(TargetError::Stalled.into()),
     }
 }
 
@@ -251,6 +106,16 @@ impl Target {
         &self.summary
     }
 
+    /// `DATABASE_SCHEMA`; none where the session's own is meant.
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// How long an attempt to connect may take.
+    pub fn attempt(&self) -> Duration {
+        self.attempt
+    }
+
     /// How connections are made, for cancelling a statement.
     pub fn connector(&self) -> Connector {
         self.connector.clone()
@@ -280,63 +145,6 @@ impl Target {
     /// Closes every idle connection for good. What is checked out closes when it is dropped.
     pub fn close(&self) {
         self.pool.close();
-    }
-
-    /// Connects and reads the marker, waiting up to `patience` for a server that is not there yet.
-    ///
-    /// # Errors
-    /// At once for what waiting does not change, else [`TargetError::Unreachable`].
-    pub async fn first_look(&self, patience: Duration) -> Result<Option<Marker>, TargetError> {
-        let begun = Instant::now();
-        let mut pause = Duration::from_millis(250);
-        let mut told: Option<Instant> = None;
-        loop {
-            // A host that swallows packets must not stretch the wait, nor a connection that fell silent use it up:
-            // the next one may reach a server that has taken over.
-            let left = patience
-                .saturating_sub(begun.elapsed())
-                .max(Duration::from_secs(1));
-            let limit = left.min(self.attempt.max(patience / 4));
-            let error = match tokio::time::timeout(limit, self.marker()).await {
-                Ok(Ok(marker)) => return Ok(marker),
-                Ok(Err(error)) if error.class() == Class::Transient => error,
-                Ok(Err(error)) => return Err(error),
-                Err(_) => TargetError::Stalled,
-            };
-            let left = patience.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                return Err(TargetError::Unreachable {
-                    target: self.summary.clone(),
-                    waited: begun.elapsed().as_secs(),
-                    source: Box::new(error),
-                });
-            }
-            if told.is_none_or(|at| at.elapsed() > Duration::from_secs(5)) {
-                let cause = crate::failure::chain(&error);
-                tracing::info!("waiting for PostgreSQL, {} s left: {cause}", left.as_secs());
-                told = Some(Instant::now());
-            }
-            self.hang_up();
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 3 / 2).min(Duration::from_secs(3));
-        }
-    }
-
-    /// Reads the marker once.
-    ///
-    /// # Errors
-    /// PostgreSQL's; a refusal is never "absent".
-    pub async fn marker(&self) -> Result<Option<Marker>, TargetError> {
-        let client = self.client().await?;
-        let marker = brief(
-            ledger::read(&client, self.schema.as_deref()),
-            TargetError::from,
-        )
-        .await?;
-        if marker.is_none() && is_read_only(&client).await? {
-            return Err(TargetError::ReadOnly);
-        }
-        Ok(marker)
     }
 
     /// Asks what the server can do.
@@ -378,7 +186,7 @@ impl Target {
             )));
         }
         let schema: Option<String> = row.get(3);
-        let schema = schema.ok_or(LedgerError::NoSchema)?;
+        let schema = schema.ok_or(TargetError::NoSchema)?;
         if !row.get::<_, bool>(4) {
             return Err(TargetError::NoSuchSchema(schema));
         }
@@ -388,282 +196,6 @@ impl Target {
             lz4: row.get(5),
         })
     }
-
-    /// The app's revision in `schema`; none before its Alembic has run.
-    ///
-    /// # Errors
-    /// PostgreSQL's.
-    pub async fn revision(&self, schema: &str) -> Result<Option<String>, TargetError> {
-        let client = self.client().await?;
-        let sql = format!(
-            "SELECT version_num::text FROM {}.alembic_version",
-            quote(schema)
-        );
-        match brief(
-            client.query_typed_opt(&sql, &[]),
-            failed("did not tell the app's revision"),
-        )
-        .await
-        {
-            Ok(row) => Ok(row.map(|row| row.get(0))),
-            Err(TargetError::Postgres { source, .. })
-                if source.code() == Some(&SqlState::UNDEFINED_TABLE) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Takes the lock, or waits for whoever has it: returns the marker as soon as it is there.
-    ///
-    /// # Errors
-    /// [`TargetError::Locked`] after `patience`; PostgreSQL's own.
-    pub async fn lock(self, schema: &str, patience: Duration) -> Result<Locked, TargetError> {
-        let begun = Instant::now();
-        let mut told: Option<Instant> = None;
-        loop {
-            if let Some(lock) = self.try_lock(schema).await? {
-                // A move that lost its lock, or whose COMMIT hangs, outlives the connection that held the lock.
-                if self.move_is_open(schema).await? {
-                    drop(Object::take(lock));
-                    self.wait_for_holder(begun, patience, &mut told).await?;
-                    continue;
-                }
-                // Looked at again under the lock: whoever had it may have finished meanwhile.
-                return Ok(match self.marker().await? {
-                    Some(marker) => Locked::Done(marker),
-                    None => Locked::Ours(LockedTarget { target: self, lock }),
-                });
-            }
-            if let Some(marker) = self.marker().await? {
-                return Ok(Locked::Done(marker));
-            }
-            self.wait_for_holder(begun, patience, &mut told).await?;
-        }
-    }
-
-    async fn wait_for_holder(
-        &self,
-        begun: Instant,
-        patience: Duration,
-        told: &mut Option<Instant>,
-    ) -> Result<(), TargetError> {
-        if begun.elapsed() >= patience {
-            return Err(TargetError::Locked {
-                waited: begun.elapsed().as_secs(),
-            });
-        }
-        if told.is_none_or(|at| at.elapsed() > Duration::from_secs(15)) {
-            tracing::info!(
-                "another instance is moving the data; waiting for it, up to {} s",
-                patience.as_secs()
-            );
-            *told = Some(Instant::now());
-        }
-        self.hang_up();
-        tokio::time::sleep(Duration::from_millis(500).min(patience)).await;
-        Ok(())
-    }
-
-    /// Whether a transaction that moves rows into `schema` is open. To be asked under the lock: no other can begin
-    /// then, for it would find its own lock lost.
-    async fn move_is_open(&self, schema: &str) -> Result<bool, TargetError> {
-        let client = self.client().await?;
-        // A transaction of its own, which gives the lock back at once.
-        let row = brief(
-            client.query_typed_one(
-                "SELECT pg_try_advisory_xact_lock($1)",
-                &[(&move_key(schema), Type::INT8)],
-            ),
-            failed("did not answer about the advisory lock"),
-        )
-        .await?;
-        Ok(!row.get::<_, bool>(0))
-    }
-
-    /// One try. The transaction of a failed one ends at once, so that a waiter behind a pooler does not
-    /// occupy a server connection.
-    async fn try_lock(&self, schema: &str) -> Result<Option<Object>, TargetError> {
-        let client = self.client().await?;
-        let doing = "did not answer about the advisory lock";
-        let key = lock_key(schema);
-        let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&key, Type::INT8)];
-        let asked = client.query_typed_one("SELECT pg_try_advisory_xact_lock($1)", &arguments);
-        // In one round trip, in this order.
-        let ((), row) = tokio::try_join!(
-            biased;
-            begin(&client),
-            brief(asked, failed(doing)),
-        )?;
-        let got: bool = row.get(0);
-        if got {
-            return Ok(Some(client));
-        }
-        brief(client.batch_execute("ROLLBACK"), failed(doing)).await?;
-        drop(client);
-        self.hang_up();
-        Ok(None)
-    }
-}
-
-/// Who may go on.
-#[derive(Debug)]
-pub enum Locked {
-    /// This instance has the lock, and the marker is absent.
-    Ours(LockedTarget),
-    /// Another instance has completed the move.
-    Done(Marker),
-}
-
-/// The target, while this instance holds the advisory lock and has read the marker as absent. Only from it
-/// can a move begin.
-#[derive(Debug)]
-pub struct LockedTarget {
-    target: Target,
-    lock: Object,
-}
-
-impl LockedTarget {
-    /// The target itself.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// Makes the transaction that `client` has begun known as a move into `schema`, until it ends. From then on the
-    /// lock may be lost: whoever gets it waits for that end.
-    ///
-    /// # Errors
-    /// The lock is lost already, or somebody else's move is still open.
-    pub async fn announce_move(&self, client: &Client, schema: &str) -> Result<(), TargetError> {
-        let doing = "did not give the advisory lock of the move";
-        let script = format!(
-            "SET LOCAL lock_timeout = '20s'; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout = 0",
-            move_key(schema)
-        );
-        brief(client.batch_execute(&script), failed(doing)).await?;
-        self.still_held().await
-    }
-
-    /// Asks the connection that holds the lock whether it lives.
-    ///
-    /// # Errors
-    /// It does not: somebody else may have the lock now.
-    pub async fn still_held(&self) -> Result<(), TargetError> {
-        let doing = "has ended the connection that held the advisory lock";
-        brief(self.lock.batch_execute("SELECT 1"), failed(doing)).await
-    }
-
-    /// Whether the server works on a statement of `transaction`, or waits for something else than this program; an
-    /// error where that cannot be known. Asked over the connection that holds the lock, for a new one may not be had.
-    ///
-    /// # Errors
-    /// PostgreSQL's.
-    pub async fn at_work(&self, transaction: &str) -> Result<bool, TargetError> {
-        let asked = if self.lock.is_closed() {
-            at_work(&*self.target.client().await?, transaction).await
-        } else {
-            at_work(&self.lock, transaction).await
-        };
-        asked.map_err(failed("did not tell whether it is at work"))
-    }
-
-    /// Asks the connection that holds the lock whether it still does and the marker still is absent. Used
-    /// before the app is started on something else than PostgreSQL.
-    ///
-    /// # Errors
-    /// It cannot be known.
-    pub async fn still_without_marker(self) -> Result<bool, TargetError> {
-        let schema = self.target.schema.clone();
-        let marker = brief(
-            ledger::read(&self.lock, schema.as_deref()),
-            TargetError::from,
-        )
-        .await?;
-        Ok(marker.is_none())
-    }
-
-    /// Asks beforehand whether the role may make the app's tables and the schema of the marker: the app's own
-    /// message about it would be a long one.
-    ///
-    /// # Errors
-    /// [`TargetError::MayNot`].
-    pub async fn check_privileges(&self, schema: &str) -> Result<(), TargetError> {
-        let client = self.target.client().await?;
-        let row = brief(
-            client.query_typed_one(
-                "SELECT has_schema_privilege($1, 'CREATE'),
-                        CASE WHEN to_regnamespace('webui_init') IS NULL
-                             THEN has_database_privilege(current_database(), 'CREATE')
-                             ELSE has_schema_privilege('webui_init', 'CREATE') END",
-                &[(&schema, Type::TEXT)],
-            ),
-            failed("did not tell the role's privileges"),
-        )
-        .await?;
-        if !row.get::<_, bool>(0) {
-            return Err(TargetError::MayNot("create tables in the app's schema"));
-        }
-        if !row.get::<_, bool>(1) {
-            return Err(TargetError::MayNot(
-                "create the schema webui_init in this database",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Ends the lock and the connections.
-    pub fn release(self) {
-        // Dropping it would hand the open transaction back to the pool; taken out, it is closed with it.
-        drop(Object::take(self.lock));
-        self.target.close();
-    }
-}
-
-/// Tables of the app that hold rows, of those in `schema` that are the app's. Tables of
-/// extensions and the two that the app fills by itself do not count.
-///
-/// # Errors
-/// PostgreSQL's, above all a missing privilege.
-pub async fn tables_in_use(
-    client: &Client,
-    schema: &str,
-    app_tables: &AppTables,
-) -> Result<Vec<String>, TargetError> {
-    let doing = "did not tell which tables hold rows";
-    let rows = brief(
-        client.query_typed(
-            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname NOT IN ('alembic_version', 'config')
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-             ORDER BY 1",
-            &[(&schema, Type::TEXT)],
-        ),
-        failed(doing),
-    )
-    .await?;
-    let checks: Vec<String> = rows
-        .iter()
-        .map(|row| row.get::<_, String>(0))
-        .filter(|table| app_tables.include(table))
-        .map(|table| {
-            format!(
-                "SELECT {} WHERE EXISTS (SELECT FROM {}.{})",
-                literal(&table),
-                quote(schema),
-                quote(&table)
-            )
-        })
-        .collect();
-    if checks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = brief(
-        client.query_typed(&checks.join(" UNION ALL "), &[]),
-        failed(doing),
-    )
-    .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Begins a transaction that no time limit of a provider ends, in one round trip.
@@ -712,7 +244,7 @@ async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
 }
 
 /// A standby, or, as providers do with a database whose disk is full, one where transactions begin read-only.
-async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
+pub async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
     let row = brief(
         client.query_typed_one(
             "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'",
@@ -726,7 +258,7 @@ async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
 
 /// Whose transaction it is, everybody may see in `pg_locks`; what its server process does may be hidden, or not
 /// tracked at all, and then it counts as work.
-async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
+pub async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
     let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&transaction, Type::TEXT)];
     // What a transaction has once read of other sessions it would read again.
     let ((), row) = tokio::try_join!(
@@ -741,21 +273,4 @@ async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
         ),
     )?;
     Ok(row.is_some())
-}
-
-/// Advisory locks are numbers per database; this one means "whoever may look into moving into this schema".
-fn lock_key(schema: &str) -> i64 {
-    advisory_key(&format!("webui-init move into {schema}"))
-}
-
-/// And this one "rows are being moved into this schema": it is the transaction's that moves them.
-pub fn move_key(schema: &str) -> i64 {
-    advisory_key(&format!("webui-init rows into {schema}"))
-}
-
-fn advisory_key(meaning: &str) -> i64 {
-    let digest = Sha256::digest(meaning);
-    let mut key = [0; 8];
-    key.copy_from_slice(&digest[..8]);
-    i64::from_be_bytes(key)
 }

@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::copy::{Copied, Verified};
 use crate::digest::{self, Digest};
+use crate::postgres::error::{TargetError, failed};
 use crate::progress::Reporter;
 use crate::settings::Verify;
-use crate::source::literal;
-use crate::target::{TargetError, failed};
+use crate::sql::literal;
 
 /// Bytes from which a table's digest is worth more than one process.
 const WORTH_WORKERS: u64 = 8 << 20;

@@ -7,8 +7,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use crate::ledger::lock::LockedTarget;
+use crate::postgres::error::TargetError;
 use crate::progress::Reporter;
-use crate::target::{LockedTarget, TargetError};
 
 /// The least time after which silence ends a move, whatever `WEBUI_INIT_WAIT_SECS` says.
 const LEAST: Duration = Duration::from_secs(5);

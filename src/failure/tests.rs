@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{Error as PgError, NoTls};
 
 use super::*;
+use crate::postgres::error::chain;
 use crate::tls::TlsError;
 
 /// The error that the driver makes of a server's refusal with this SQLSTATE.
@@ -67,11 +68,11 @@ fn migrations() -> LedgerError {
 }
 
 fn of_the_ledger(error: LedgerError) -> Failure {
-    TargetError::Ledger(error).into()
+    error.into()
 }
 
-fn unreachable(last: TargetError) -> Failure {
-    TargetError::Unreachable {
+fn unreachable(last: LedgerError) -> Failure {
+    LedgerError::Unreachable {
         target: "db".to_owned(),
         waited: 60,
         source: Box::new(last),
@@ -80,15 +81,15 @@ fn unreachable(last: TargetError) -> Failure {
 }
 
 fn locked() -> Failure {
-    TargetError::Locked { waited: 900 }.into()
+    LedgerError::Locked { waited: 900 }.into()
 }
 
 fn no_schema() -> Failure {
-    TargetError::Ledger(LedgerError::NoSchema).into()
+    TargetError::NoSchema.into()
 }
 
 fn outcome_unknown() -> Failure {
-    CopyError::OutcomeUnknown(Box::new(TargetError::Stalled)).into()
+    CopyError::OutcomeUnknown(Box::new(TargetError::Stalled.into())).into()
 }
 
 fn sqlite(code: i32) -> SourceError {
@@ -153,8 +154,8 @@ fn of_the_target() -> Vec<(Failure, u8)> {
     };
     let mut rows = vec![
         (TargetError::Tls(tls).into(), 78),
-        (unreachable(TargetError::Stalled), 69),
-        (unreachable(postgres(refusal("28P01"))), 69),
+        (unreachable(TargetError::Stalled.into()), 69),
+        (unreachable(postgres(refusal("28P01")).into()), 69),
         (locked(), 75),
         (no_schema(), 78),
         (TargetError::Stalled.into(), 69),

@@ -1,0 +1,3 @@
+//! Owns what leaves the program: the log, progress, results.
+
+pub mod stdout;

@@ -1,0 +1,3 @@
+//! Owns PostgreSQL, as the end that data is moved to. It does not know SQLite, nor Open WebUI.
+
+pub mod error;
