@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::dsn::Dsn;
+use crate::log;
 use crate::secret::Redactor;
 use crate::settings::{AppSettings, DATABASE_PARTS};
 
@@ -332,7 +333,7 @@ impl Running {
         };
         let log = async {
             while let Some(line) = lines.recv().await {
-                tracing::info!(target: "webui_init::app", "open-webui: {line}");
+                tracing::info!(target: log::APP, "open-webui: {line}");
                 if tail.len() == TAIL {
                     tail.remove(0);
                 }
