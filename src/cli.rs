@@ -4,18 +4,18 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::audit;
-use crate::boot;
+use crate::command::boot;
 use crate::command::frame::with_runtime;
 use crate::command::leftovers::list_leftovers;
-use crate::exec::{self, EnvironmentChanges};
+use crate::command::plan::survey;
+use crate::command::verify;
 use crate::failure::{EX_SOFTWARE, Failure};
-use crate::log::{self, LogFormat};
+use crate::output::log::{self, LogFormat};
+use crate::output::secret::Redactor;
 use crate::output::stdout::{out, tell};
 use crate::postgres::error::chain;
-use crate::secret::Redactor;
+use crate::process::exec::{self, EnvironmentChanges};
 use crate::settings::{self, Start};
-use crate::survey;
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -160,7 +160,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Verify { json } => {
             let audit =
-                with_runtime(|controls| async move { audit::audit(&settings, &controls).await })?;
+                with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
             tell(json, &audit, || audit.text());
             if audit.missing() == 0 {
                 Ok(())

@@ -5,8 +5,8 @@ use tokio_postgres::types::Type;
 
 use crate::app::AppTables;
 use crate::postgres::error::{TargetError, failed};
+use crate::postgres::target::brief;
 use crate::sql::{literal, quote};
-use crate::target::brief;
 
 /// Tables of the app that hold rows, of those in `schema` that are the app's. Tables of
 /// extensions and the two that the app fills by itself do not count.

@@ -4,9 +4,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::app::Migrations;
 use crate::postgres::error::{TargetError, failed};
-use crate::source::{Source, SourceError};
+use crate::postgres::target::{Target, brief};
 use crate::sql::quote;
-use crate::target::{Target, brief};
+use crate::sqlite::source::{Source, SourceError};
 
 /// The app's revision in `schema`; none before its Alembic has run.
 ///

@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::app::{App, AppError, Database};
 use crate::failpoint;
-use crate::progress::Reporter;
-use crate::scratch::{Scratch, ScratchError};
+use crate::output::progress::Reporter;
 use crate::settings::AppSettings;
-use crate::source::{Source, SourceError};
+use crate::sqlite::scratch::{Scratch, ScratchError};
+use crate::sqlite::source::{Source, SourceError};
 use crate::sqlite::thread::on_source;
 
 /// Why there is no upgraded copy.

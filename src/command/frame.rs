@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio_postgres::CancelToken;
 
 use crate::failure::Failure;
-use crate::progress::Reporter;
-use crate::scratch::{self, Scratch, ScratchError};
+use crate::output::progress::Reporter;
+use crate::postgres::tls::Connector;
+use crate::process::signals;
 use crate::settings::Settings;
-use crate::signals;
-use crate::tls::Connector;
+use crate::sqlite::scratch::{self, Scratch, ScratchError};
 
 /// What the flow shares with whoever may have to stop it.
 #[derive(Default, Clone)]

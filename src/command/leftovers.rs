@@ -1,10 +1,10 @@
 //! Owns `webui-init leftovers`: what could not be stored as it was, listed.
 
 use crate::failure::Failure;
-use crate::leftovers;
+use crate::ledger::leftovers;
 use crate::output::stdout::out;
+use crate::postgres::target::Target;
 use crate::settings::Settings;
-use crate::target::Target;
 
 /// Lists them, one after the other.
 ///

@@ -3,7 +3,7 @@
 use crate::command::frame::Controls;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::source::{Census, Location, Source};
+use crate::sqlite::source::{Census, Location, Source};
 use crate::sqlite::thread::off_thread;
 
 /// Waits until nobody else has the source open, opens it and counts its users. A private copy, where one is

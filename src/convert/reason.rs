@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::value::{Refusal, Repair};
+use crate::convert::value::{Refusal, Repair};
 
 /// Why an original is kept in `webui_init.leftover`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

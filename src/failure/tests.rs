@@ -9,7 +9,7 @@ use tokio_postgres::{Error as PgError, NoTls};
 
 use super::*;
 use crate::postgres::error::chain;
-use crate::tls::TlsError;
+use crate::postgres::tls::TlsError;
 
 /// The error that the driver makes of a server's refusal with this SQLSTATE.
 fn refusal(state: &str) -> PgError {

@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::ledger::{self, LedgerError, Marker};
 use crate::postgres::error::{TargetError, failed};
-use crate::target::{Target, at_work, begin, brief};
+use crate::postgres::target::{Target, at_work, begin, brief};
 
 /// Who may go on.
 #[derive(Debug)]

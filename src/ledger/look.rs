@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::ledger::{self, LedgerError, Marker};
 use crate::postgres::error::{Class, TargetError, chain};
-use crate::target::{Target, brief, is_read_only};
+use crate::postgres::target::{Target, brief, is_read_only};
 
 impl Target {
     /// Connects and reads the marker, waiting up to `patience` for a server that is not there yet.

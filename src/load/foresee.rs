@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use crate::catalogue::{Catalogue, Column, ForeignKey, Table};
-use crate::source;
-use crate::value::{self, Kind};
+use crate::convert::value::{self, Kind};
+use crate::postgres::catalogue::{Catalogue, Column, ForeignKey, Table};
+use crate::sqlite::source;
 
 /// What can be foreseen of a target that does not exist yet, from the source's own declarations: the
 /// app's Alembic gives both sides the same tables, columns and foreign keys at the same revision.

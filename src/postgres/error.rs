@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio_postgres::Error as PgError;
 use tokio_postgres::error::SqlState;
 
-use crate::tls::{self, TlsError};
+use crate::postgres::tls::{self, TlsError};
 
 /// Why the target cannot be used.
 #[derive(Debug, Error)]

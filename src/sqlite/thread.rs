@@ -1,6 +1,6 @@
 //! Owns the thread on which SQLite is waited for, so that the program hears signals meanwhile.
 
-use crate::source::{Source, SourceError};
+use crate::sqlite::source::{Source, SourceError};
 
 /// Runs what reads the source on a thread of its own, and gives the source back.
 ///

@@ -1,3 +1,0 @@
-//! Owns the move of rows from SQLite to PostgreSQL, and nothing that goes the other way.
-
-pub mod foresee;

@@ -1,3 +1,0 @@
-//! Owns what leaves the program: the log, progress, results.
-
-pub mod stdout;

@@ -1,3 +1,0 @@
-//! Owns PostgreSQL, as the end that data is moved to. It does not know SQLite, nor Open WebUI.
-
-pub mod error;

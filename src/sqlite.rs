@@ -1,3 +1,0 @@
-//! Owns SQLite, as the end that data is moved from. It does not know PostgreSQL, nor Open WebUI.
-
-pub mod thread;
