@@ -11,7 +11,7 @@ use webui_init::json::{self, Dialect};
 use webui_init::value::{self, Column, Kind};
 
 const PROSE: &str = include_str!("../docs/design.md");
-const CODE: &str = include_str!("../src/value.rs");
+const CODE: &str = include_str!("../src/convert/value/mod.rs");
 /// PostgreSQL's OID of `json`.
 const JSON_OID: u32 = 114;
 

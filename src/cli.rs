@@ -1,23 +1,21 @@
-//! Owns the command line, and the frame around the flow: signals, the runtime, the exit code. Deciding what
-//! to do with the data is `boot`'s.
+//! Owns the command line: which command is meant, and how a failure is told and becomes the exit code. What the
+//! commands do is `command`'s.
 
 use std::ffi::OsString;
-use std::future::Future;
-use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use crate::audit;
-use crate::boot::{self, Controls};
-use crate::exec::{self, EnvironmentChanges};
-use crate::failure::{EX_SOFTWARE, Failure, chain};
-use crate::leftovers;
-use crate::log;
-use crate::secret::Redactor;
-use crate::settings::{self, LogFormat, Settings, Start};
-use crate::signals;
-use crate::survey;
-use crate::target::Target;
+use crate::command::boot;
+use crate::command::frame::with_runtime;
+use crate::command::leftovers::list_leftovers;
+use crate::command::plan::survey;
+use crate::command::verify;
+use crate::failure::{EX_SOFTWARE, Failure};
+use crate::output::log::{self, LogFormat};
+use crate::output::secret::Redactor;
+use crate::output::stdout::{out, tell};
+use crate::postgres::error::chain;
+use crate::process::exec::{self, EnvironmentChanges};
+use crate::settings::{self, Start};
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -163,7 +161,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Verify { json } => {
             let audit =
-                with_runtime(|controls| async move { audit::audit(&settings, &controls).await })?;
+                with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
             tell(json, &audit, || audit.text());
             match audit.missing() {
                 missing if !audit.moved => Err(Failure::NeverMoved {
@@ -179,88 +177,6 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Help | Command::Version => Ok(()),
     }
-}
-
-/// Writes to stdout. Whoever closed it wants no more, which is no failure.
-fn out(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn tell(json: bool, value: &impl serde::Serialize, text: impl FnOnce() -> String) {
-    match serde_json::to_string(value) {
-        Ok(value) if json => out(&format!("{value}\n")),
-        _ => tracing::info!("{}", text()),
-    }
-}
-
-async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
-    target.first_look(settings.wait).await?;
-    let client = target.client().await?;
-    let mut count = 0_u64;
-    let mut separator = "[";
-    leftovers::read(&client, settings.schema.as_deref(), |leftover| {
-        count += 1;
-        match serde_json::to_string(&leftover) {
-            Ok(line) if json => out(&format!(
-                "{}{line}\n",
-                std::mem::replace(&mut separator, ",")
-            )),
-            _ => {
-                let rowid = leftover.rowid.map_or_else(
-                    || "without row id".to_owned(),
-                    |rowid| format!("row {rowid}"),
-                );
-                tracing::info!("{} {rowid}: {}", leftover.table, leftover.reason);
-            }
-        }
-    })
-    .await?;
-    if json {
-        out(if count == 0 { "[]\n" } else { "]\n" });
-    } else {
-        tracing::info!(
-            "{count} originals are kept in webui_init.leftover; --json shows them whole"
-        );
-    }
-    Ok(())
-}
-
-/// Runs one flow, until it ends or a signal asks to stop.
-fn with_runtime<T, F: Future<Output = Result<T, Failure>>>(
-    flow: impl FnOnce(Controls) -> F,
-) -> Result<T, Failure> {
-    signals::accept();
-    // One thread is enough for one connection; the reader has its own.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let controls = Controls::default();
-    let result = runtime.block_on(interruptible(&controls, async {
-        tokio::select! {
-            result = flow(controls.clone()) => result,
-            never = controls.reporter.log() => match never {},
-        }
-    }));
-    // A reader that is still busy must not hold up the end.
-    runtime.shutdown_background();
-    controls.clear_scratch();
-    result
-}
-
-/// Runs `flow` until it ends or a signal asks to stop. Dropping the flow closes its connections and its
-/// child; the statement that PostgreSQL is busy with is cancelled, so that roll back begins at once.
-async fn interruptible<T>(
-    controls: &Controls,
-    flow: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let (name, number) = tokio::select! {
-        biased;
-        asked = signals::asked_to_stop() => asked?,
-        result = flow => return result,
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(300), controls.cancel()).await;
-    Err(Failure::Interrupted { name, number })
 }
 
 fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), Failure> {

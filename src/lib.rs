@@ -17,42 +17,21 @@
 //!
 //! Beside the flow, [`failpoint`] marks its stages for `tests/faults`; release builds have nothing of it.
 
-pub mod accounts;
 pub mod app;
-pub mod attempts;
-pub mod audit;
-pub mod boot;
-pub mod catalogue;
 pub mod cli;
-pub mod complaint;
-pub mod copy;
-pub mod digest;
-pub mod dsn;
-pub mod exec;
+pub mod command;
+pub mod convert;
 pub mod failpoint;
 pub mod failure;
-pub mod findings;
-pub mod foresight;
-pub mod input;
-pub mod isolate;
-pub mod json;
 pub mod ledger;
-pub mod leftovers;
-pub mod log;
-pub mod names;
-pub mod plan;
-pub mod progress;
-pub mod reader;
-pub mod report;
-pub mod scratch;
-pub mod secret;
+pub mod load;
+pub mod output;
+pub mod postgres;
+pub mod process;
 pub mod settings;
-pub mod signals;
-pub mod source;
-pub mod survey;
-pub mod target;
-pub mod tls;
-pub mod value;
-pub mod verify;
-pub mod wal;
-pub mod watchdog;
+pub mod sql;
+pub mod sqlite;
+
+pub use convert::{digest, json, value};
+pub use ledger::lock::move_key;
+pub use postgres::{dsn, tls};

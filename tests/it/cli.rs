@@ -421,7 +421,8 @@ fn json_logs_are_json_line_by_line() {
         assert!(
             event["timestamp"].is_string()
                 && event["level"].is_string()
-                && event["message"].is_string(),
+                && event["message"].is_string()
+                && event["target"].is_null(),
             "{line}"
         );
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use webui_init::target::move_key;
+use webui_init::move_key;
 
 use crate::support::{
     Postgres, Source, boot, expect_moved, expect_untouched, need, schema_command, wait_for,

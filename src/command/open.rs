@@ -1,0 +1,30 @@
+//! Owns the way from a file that was found to a source that can be read.
+
+use crate::command::frame::Controls;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::sqlite::source::{Census, Location, Source};
+use crate::sqlite::thread::off_thread;
+
+/// Waits until nobody else has the source open, opens it and counts its users. A private copy, where one is
+/// needed, must have `times` its size free.
+///
+/// # Errors
+/// As [`Location::open`].
+pub async fn open_source(
+    settings: &Settings,
+    controls: &Controls,
+    location: Location,
+    times: u64,
+) -> Result<(Source, Census), Failure> {
+    let (settings, controls) = (settings.clone(), controls.clone());
+    let opened = off_thread(move || {
+        location.wait_until_closed(settings.wait)?;
+        let room = location.bytes().saturating_mul(times);
+        let source = location.open(|| controls.make_scratch(&settings, room))?;
+        let census = source.census()?;
+        Ok((source, census))
+    })
+    .await?;
+    Ok(opened)
+}

@@ -1,0 +1,329 @@
+//! Owns `webui-init plan`: both sides are read, nothing is written anywhere, and what a move would do is told.
+//! The counts come from the reader that the move itself uses.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use crate::app::accounts::{self, Account};
+use crate::app::occupancy::tables_in_use;
+use crate::app::revision::{self, refuse_newer};
+use crate::app::{App, AppTables, Migrations};
+use crate::command::frame::Controls;
+use crate::command::open::open_source;
+use crate::command::plan::trials::Trials;
+use crate::failure::Failure;
+use crate::load::findings::{Findings, Seed};
+use crate::load::foresee::foresee;
+use crate::load::other_types;
+use crate::load::plan::Plan;
+use crate::load::reader::{self, Nowhere, ReadError, TableTally};
+use crate::load::report::Report;
+use crate::output::progress;
+use crate::postgres::catalogue::Catalogue;
+use crate::postgres::error::chain;
+use crate::postgres::target::{Server, Target};
+use crate::settings::{OnConflict, Settings};
+use crate::sqlite::source::{self, Census, Found, Source, SourceError};
+use crate::sqlite::thread::on_source;
+
+/// What the next boot would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Start the app: the marker is there.
+    Moved,
+    /// Start the app: there is nothing to move.
+    FreshStart,
+    /// Start the app on PostgreSQL as it is: both sides are in use.
+    Keep,
+    /// Fail: both sides are in use.
+    Conflict,
+    /// Set aside what PostgreSQL holds, then move.
+    Replace,
+    /// Move.
+    Move,
+}
+
+/// What was found, and what a move would do.
+#[derive(Debug, Serialize)]
+pub struct Survey {
+    /// What the next boot would do.
+    pub state: State,
+    /// Database, host and role.
+    pub target: String,
+    /// The app's revision in PostgreSQL.
+    pub target_revision: Option<String>,
+    /// Tables of the app that hold rows in PostgreSQL.
+    pub in_use: Vec<String>,
+    /// The source, if there is one.
+    pub source: Option<SourceSurvey>,
+    /// Accounts, by their ids, that share an e-mail address but for its case. PostgreSQL takes one of each group.
+    pub shared_addresses: Vec<Vec<String>>,
+    /// The move, if there would be one.
+    pub report: Option<Report>,
+    /// What could not be foreseen.
+    pub unforeseen: Vec<String>,
+}
+
+/// The source as found.
+#[derive(Debug, Serialize)]
+pub struct SourceSurvey {
+    /// Its path.
+    pub path: String,
+    /// Bytes of the database and its WAL.
+    pub bytes: u64,
+    /// Its Alembic revision.
+    pub revision: Option<String>,
+    /// Users, chats, newest change.
+    pub census: Census,
+}
+
+/// Reads both sides.
+///
+/// # Errors
+/// As the move's own, as far as they show without writing.
+pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
+    let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
+    let marker = target.first_look(settings.wait).await?;
+    let mut survey = Survey {
+        state: State::Moved,
+        target: target.summary().to_owned(),
+        target_revision: None,
+        in_use: Vec::new(),
+        source: None,
+        shared_addresses: Vec::new(),
+        report: None,
+        unforeseen: Vec::new(),
+    };
+    if marker.is_some() {
+        return Ok(survey);
+    }
+    let server = target.server().await?;
+    survey.target_revision = revision::of_target(&target, &server.schema).await?;
+    survey.state = State::FreshStart;
+    let Found::File(location) = source::locate(&settings.source)? else {
+        return Ok(survey);
+    };
+    let (source, census) = open_source(settings, controls, location, 2).await?;
+    survey.source = Some(SourceSurvey {
+        path: source.name().to_owned(),
+        bytes: source.bytes(),
+        revision: source.revision.clone(),
+        census: census.clone(),
+    });
+    if census.users == 0 {
+        return Ok(survey);
+    }
+    let migrations = App::new(&settings.app, None).migrations();
+    refuse_newer(&source, &migrations)?;
+    let names = source.tables.iter().map(|table| table.name.as_str());
+    let app_tables = AppTables::new(names, &migrations);
+    let client = target.client().await?;
+    survey.in_use = tables_in_use(&client, &server.schema, &app_tables).await?;
+    survey.state = match (survey.in_use.is_empty(), settings.on_conflict) {
+        (true, _) => State::Move,
+        (false, OnConflict::Keep) => State::Keep,
+        (false, OnConflict::Fail) => State::Conflict,
+        (false, OnConflict::Replace) => State::Replace,
+    };
+    let catalogue = match &survey.target_revision {
+        Some(revision) if source.revision.as_ref() == Some(revision) => {
+            Some(Catalogue::read(&client, &server.schema).await?)
+        }
+        _ => None,
+    };
+    let sharing = accounts::sharing(&client, accounts::read(&source)?).await?;
+    survey.shared_addresses = sharing
+        .iter()
+        .map(|group| group.iter().map(|account| account.id.clone()).collect())
+        .collect();
+    if catalogue.is_none() {
+        survey.unforeseen.push(
+            "PostgreSQL has no tables at the source's revision yet, so types and foreign keys are taken from the source's own \
+             declarations; defaults, length limits, unique indexes (but that of e-mail addresses) and checks of the target are \
+             not known"
+                .to_owned(),
+        );
+    }
+    if source.revision.is_none()
+        || survey.target_revision.is_some() && survey.target_revision != source.revision
+    {
+        survey.unforeseen.push(
+            "a private copy of the source is upgraded first, by Open WebUI's own migrations; the counts here are those before it"
+                .to_owned(),
+        );
+    }
+    survey.report = Some(match catalogue {
+        Some(catalogue) => {
+            let unforeseen = &mut survey.unforeseen;
+            foretell(source, &client, &server, catalogue, unforeseen).await?
+        }
+        None => foretell_by_source(source, &server.schema, &migrations, &sharing).await?,
+    });
+    Ok(survey)
+}
+
+/// Goes the way of the move, round by round, with a temporary table in place of the real ones.
+async fn foretell(
+    mut source: Source,
+    client: &Client,
+    server: &Server,
+    catalogue: Catalogue,
+    unforeseen: &mut Vec<String>,
+) -> Result<Report, Failure> {
+    let mut plan = Plan::new(&source.tables, &catalogue);
+    source = other_types::ask(client, source, &mut plan).await?;
+    let mut seeds: Vec<Seed> = Vec::new();
+    loop {
+        let tallies;
+        let findings;
+        (source, (findings, tallies)) = {
+            let (plan, catalogue, seeds) = (plan.clone(), catalogue.clone(), seeds.clone());
+            on_source(source, move |source| {
+                read(source, &plan, &catalogue, &seeds)
+            })
+            .await?
+        };
+        let trials = Trials {
+            client,
+            server,
+            catalogue: &catalogue,
+            plan: &plan,
+        };
+        let mut foreseen;
+        (source, foreseen) = match trials.run(source, &findings).await? {
+            (source, Ok(foreseen)) => (source, foreseen),
+            (source, Err(denied)) => {
+                unforeseen.push(format!(
+                    "rows that PostgreSQL alone can tell to be alike or too long for an index: {}",
+                    chain(&denied)
+                ));
+                (source, Vec::new())
+            }
+        };
+        let parents = reader::refused_parents(&tallies, &catalogue);
+        let at = match foreseen.iter().position(|table| table.while_loading) {
+            None if parents.iter().any(|parent| !seeds.contains(parent)) => {
+                seeds.extend(parents);
+                continue;
+            }
+            at => at.or_else(|| {
+                let suspension = catalogue.suspend(|table| plan.loads(table));
+                let place = |table: &String| foreseen.iter().position(|one| one.name == *table);
+                suspension.restores().find_map(|item| place(&item.table))
+            }),
+        };
+        match at.or((!foreseen.is_empty()).then_some(0)) {
+            Some(at) => seeds.extend(foreseen.swap_remove(at).rows),
+            None => return Ok(Report::new(&tallies, BTreeMap::new())),
+        }
+    }
+}
+
+async fn foretell_by_source(
+    source: Source,
+    schema: &str,
+    migrations: &Migrations,
+    sharing: &[Vec<Account>],
+) -> Result<Report, Failure> {
+    let known = source
+        .tables
+        .iter()
+        .filter(|table| migrations.may_know(&table.name));
+    let catalogue = foresee(source.connection(), known).map_err(|error| source.failed(error))?;
+    let mut plan = Plan::new(&source.tables, &catalogue);
+    schema.clone_into(&mut plan.schema);
+    let seeds: Vec<Seed> = sharing
+        .iter()
+        .flat_map(|group| group.iter().skip(1))
+        .map(|account| {
+            let reason = format!("duplicate:{}", accounts::INDEX);
+            ("user".to_owned(), account.rowid, reason)
+        })
+        .collect();
+    let reading = on_source(source, move |source| {
+        read(source, &plan, &catalogue, &seeds)
+    });
+    let (_, (_, tallies)) = reading.await?;
+    Ok(Report::new(&tallies, BTreeMap::new()))
+}
+
+fn read(
+    source: &Source,
+    plan: &Plan,
+    catalogue: &Catalogue,
+    seeds: &[Seed],
+) -> Result<(Findings, Vec<TableTally>), SourceError> {
+    let findings = Findings::search(source.connection(), plan, catalogue, seeds)
+        .map_err(|error| source.failed(error))?;
+    match reader::read(source, plan, &findings, &mut Nowhere) {
+        Ok(tallies) => Ok((findings, tallies)),
+        Err(ReadError::Source(error)) => Err(error),
+        // A sink that takes everything is never gone.
+        Err(ReadError::NoReceiver) => Ok((findings, Vec::new())),
+    }
+}
+
+impl Survey {
+    /// The survey for people.
+    pub fn text(&self) -> String {
+        let source = self.source.as_ref().map_or_else(
+            || "there is no old database".to_owned(),
+            |source| {
+                format!(
+                    "{} ({}, {} users, {} chats, revision {})",
+                    source.path,
+                    progress::bytes(source.bytes),
+                    source.census.users,
+                    source.census.chats,
+                    source.revision.as_deref().unwrap_or("before Alembic")
+                )
+            },
+        );
+        let verdict = match self.state {
+            State::Moved => "the move is done; the next start moves nothing".to_owned(),
+            State::FreshStart => format!(
+                "{source}, so there is nothing to move; Open WebUI starts fresh on PostgreSQL"
+            ),
+            State::Keep => format!(
+                "PostgreSQL is in use ({} hold rows); nothing is moved, and {source} is left as it is",
+                self.in_use.join(", ")
+            ),
+            State::Conflict => {
+                format!(
+                    "PostgreSQL is in use ({} hold rows); the next start fails",
+                    self.in_use.join(", ")
+                )
+            }
+            State::Replace => format!(
+                "what PostgreSQL holds ({}) is set aside, then {source} is moved",
+                self.in_use.join(", ")
+            ),
+            State::Move => format!("{source} is moved"),
+        };
+        let mut text = format!("plan for {}: {verdict}", self.target);
+        for accounts in &self.shared_addresses {
+            let accounts: Vec<String> = accounts
+                .iter()
+                .map(|id| id.escape_debug().to_string())
+                .collect();
+            text.push_str("\nfirst of all: the accounts ");
+            text.push_str(&accounts.join(" and "));
+            text.push_str(
+                " share an e-mail address but for its case. PostgreSQL takes the first alone; the others, and all that is theirs, would \
+                 be kept aside. Change the address of one in Open WebUI before the move.",
+            );
+        }
+        if let Some(report) = &self.report {
+            text.push_str("\nafter a move: ");
+            text.push_str(&report.summary());
+        }
+        for unforeseen in &self.unforeseen {
+            text.push_str("\nnot foreseen: ");
+            text.push_str(unforeseen);
+        }
+        text
+    }
+}

@@ -1,0 +1,220 @@
+//! Owns the schema `webui_init`: its migrations, and the marker that says a move is complete. When the
+//! marker may be written is `boot`'s and `verify`'s knowledge.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error as PgError};
+
+use crate::postgres::error::{Class, TargetError, classify, is_absence};
+use crate::sqlite::source::Fingerprint;
+
+pub mod attempts;
+pub mod leftovers;
+pub mod lock;
+pub mod look;
+
+mod embedded {
+    #![allow(missing_docs)]
+    refinery::embed_migrations!("migrations");
+}
+
+/// Why the ledger cannot be read or made.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// PostgreSQL's error.
+    #[error("the marker table webui_init.migration could not be {doing}")]
+    Postgres {
+        /// "read", "made" or "written".
+        doing: &'static str,
+        /// Its cause.
+        source: PgError,
+    },
+    /// refinery's error that is not PostgreSQL's.
+    #[error("the tables of schema webui_init could not be made")]
+    Migrations(#[source] Box<refinery::Error>),
+    /// PostgreSQL cannot be used, or did not answer.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No connection in time.
+    #[error("PostgreSQL ({target}) could not be reached within {waited} s")]
+    Unreachable {
+        /// Which server and database.
+        target: String,
+        /// Seconds waited.
+        waited: u64,
+        /// The last failure.
+        source: Box<LedgerError>,
+    },
+    /// Another instance held the lock too long.
+    #[error("another instance has been moving data for {waited} s and is not done")]
+    Locked {
+        /// Seconds waited.
+        waited: u64,
+    },
+}
+
+impl LedgerError {
+    /// What becomes of it if one waits.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Postgres { source, .. } => classify(source),
+            Self::Target(error) => error.class(),
+            Self::Migrations(_) | Self::Unreachable { .. } | Self::Locked { .. } => Class::Other,
+        }
+    }
+}
+
+/// A complete move, as recorded.
+#[derive(Debug, Clone)]
+pub struct Marker {
+    /// The schema that was moved into.
+    pub target_schema: String,
+    /// What the source was; none if an other version wrote it in a way that this one cannot read.
+    pub fingerprint: Option<Fingerprint>,
+    /// Rows moved.
+    pub rows: i64,
+    /// When, as PostgreSQL writes it.
+    pub finished_at: String,
+}
+
+/// Reads the marker. Absent means that PostgreSQL said so: the table or the row is not there. A refusal is
+/// an error, never "absent".
+///
+/// # Errors
+/// Whatever else PostgreSQL answers.
+pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker>, LedgerError> {
+    let row = client
+        .query_typed_opt(
+            "SELECT target_schema, source_fingerprint, rows, finished_at::text FROM webui_init.migration
+             WHERE target_schema = coalesce($1, current_schema()::text)",
+            &[(&schema, Type::TEXT)],
+        )
+        .await;
+    match row {
+        Ok(row) => Ok(row.map(|row| Marker {
+            target_schema: row.get(0),
+            fingerprint: serde_json::from_str(row.get(1)).ok(),
+            rows: row.get(2),
+            finished_at: row.get(3),
+        })),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(source) => Err(LedgerError::Postgres {
+            doing: "read",
+            source,
+        }),
+    }
+}
+
+/// Makes or upgrades the schema `webui_init`. To be called under the lock, and only when there is
+/// something to move: a boot that finds the marker does no DDL.
+///
+/// # Errors
+/// The role may not create schemas, or the connection broke.
+pub async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
+    // The lock is one per target schema, this schema is one per database: two moves into two schemas may make
+    // it at the same moment, and the slower one is told so.
+    for _ in 0..3 {
+        if make(client).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    match make(client).await {
+        // What the first version made is enough for a move. Later tables must not fail one that an administrator
+        // allowed no more than that.
+        Err(_) if serves(client).await => Ok(()),
+        result => result,
+    }
+}
+
+async fn serves(client: &Client) -> bool {
+    let sql = "SELECT to_regclass('webui_init.migration') IS NOT NULL AND to_regclass('webui_init.leftover') IS NOT NULL";
+    let row = client.query_typed_one(sql, &[]).await;
+    row.is_ok_and(|row| row.get(0))
+}
+
+async fn make(client: &mut Client) -> Result<(), LedgerError> {
+    let failed = |source| LedgerError::Postgres {
+        doing: "made",
+        source,
+    };
+    // Asked first, because IF NOT EXISTS needs the privilege even where the schema exists: an administrator
+    // may have made it for a role that cannot.
+    let exists = client
+        .query_typed_one("SELECT to_regnamespace('webui_init') IS NOT NULL", &[])
+        .await
+        .map_err(failed)?
+        .get::<_, bool>(0);
+    if !exists {
+        client
+            .batch_execute("CREATE SCHEMA webui_init")
+            .await
+            .map_err(failed)?;
+    }
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name("webui_init.refinery_schema_history");
+    runner
+        .run_async(client)
+        .await
+        .map_err(|error| LedgerError::Migrations(Box::new(error)))?;
+    Ok(())
+}
+
+/// What the marker row says beside what PostgreSQL fills in.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// The schema moved into.
+    pub target_schema: &'a str,
+    /// Path of the source.
+    pub source_path: &'a str,
+    /// The source as it was.
+    pub fingerprint: &'a Fingerprint,
+    /// Its Alembic revision before the move.
+    pub source_revision: Option<&'a str>,
+    /// The target's.
+    pub target_revision: &'a str,
+    /// Rows moved.
+    pub rows: i64,
+    /// Bytes sent.
+    pub bytes: i64,
+    /// Rows written to `leftover`.
+    pub leftovers: i64,
+    /// The report as JSON.
+    pub report: &'a str,
+    /// Seconds that the move took so far.
+    pub seconds: f64,
+}
+
+/// Inserts the marker, in the transaction that moved the rows, which thereby forgets the attempts that failed.
+///
+/// # Errors
+/// Above all a unique violation: somebody else's move was recorded first.
+pub async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError> {
+    let fingerprint = serde_json::to_string(entry.fingerprint).unwrap_or_default();
+    client
+        .execute_typed(
+            "INSERT INTO webui_init.migration (target_schema, source_path, source_fingerprint, source_revision,
+                 target_revision, rows, bytes, leftovers, report, started_at, finished_at, tool_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json,
+                 clock_timestamp() - make_interval(secs => $10), clock_timestamp(), $11)",
+            &[
+                (&entry.target_schema, Type::TEXT),
+                (&entry.source_path, Type::TEXT),
+                (&fingerprint, Type::TEXT),
+                (&entry.source_revision, Type::TEXT),
+                (&entry.target_revision, Type::TEXT),
+                (&entry.rows, Type::INT8),
+                (&entry.bytes, Type::INT8),
+                (&entry.leftovers, Type::INT8),
+                (&entry.report, Type::TEXT),
+                (&entry.seconds, Type::FLOAT8),
+                (&env!("CARGO_PKG_VERSION"), Type::TEXT),
+            ],
+        )
+        .await
+        .map_err(|source| LedgerError::Postgres { doing: "written", source })?;
+    attempts::forget(client, entry.target_schema).await;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Owns the catalogue of a target that does not exist yet, as far as it can be foreseen.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use crate::convert::value::{self, Kind};
+use crate::postgres::catalogue::{Catalogue, Column, ForeignKey, Table};
+use crate::sqlite::source;
+
+/// What can be foreseen of a target that does not exist yet, from the source's own declarations: the
+/// app's Alembic gives both sides the same tables, columns and foreign keys at the same revision.
+///
+/// # Errors
+/// SQLite cannot read its schema.
+pub fn foresee<'a>(
+    connection: &Connection,
+    tables: impl Iterator<Item = &'a source::Table>,
+) -> rusqlite::Result<Catalogue> {
+    let mut catalogue = Catalogue::of("public", BTreeMap::new());
+    for table in tables {
+        let columns = table.columns.iter().map(column).collect();
+        catalogue.tables.insert(
+            table.name.clone(),
+            Table {
+                name: table.name.clone(),
+                columns,
+                indexes: Vec::new(),
+                checked: false,
+            },
+        );
+        catalogue
+            .foreign_keys
+            .extend(foreseen_keys(connection, &table.name)?);
+    }
+    Ok(catalogue)
+}
+
+fn column(column: &source::Column) -> Column {
+    let declared = column.declared.to_ascii_uppercase();
+    let kind = match declared.split('(').next().unwrap_or_default().trim() {
+        "BOOLEAN" => Kind::Bool,
+        "INTEGER" | "INT" => Kind::Int4,
+        "JSON" => Kind::Json,
+        "DATE" => Kind::Date,
+        // Old files hold epochs under DATETIME; the app's only real ones at its head are `config_old`'s.
+        "BIGINT" | "DATETIME" => Kind::Int8,
+        _ => Kind::Text,
+    };
+    Column {
+        name: column.name.clone(),
+        type_oid: 0,
+        type_name: column.declared.clone(),
+        send: String::new(),
+        value: value::Column {
+            kind,
+            not_null: column.not_null,
+            default: None,
+            answers: None,
+        },
+        has_default: column.has_default,
+        sequence: None,
+    }
+}
+
+fn foreseen_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<ForeignKey>> {
+    let mut statement = connection.prepare(
+        "SELECT id, \"table\", \"from\", coalesce(\"to\", 'id'), on_delete FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
+    )?;
+    let mut rows = statement.query([table])?;
+    let mut keys: BTreeMap<i64, ForeignKey> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let on_delete: String = row.get(4)?;
+        let parent: String = row.get(1)?;
+        let key = keys.entry(row.get(0)?).or_insert_with(|| ForeignKey {
+            name: String::new(),
+            table: table.to_owned(),
+            columns: Vec::new(),
+            parent,
+            parent_columns: Vec::new(),
+            set_null: on_delete == "SET NULL",
+        });
+        key.columns.push(row.get(2)?);
+        // PostgreSQL's own choice of a name, which the app leaves to it for most of its keys.
+        key.name = format!("{table}_{}_fkey", key.columns.join("_"));
+        key.parent_columns.push(row.get(3)?);
+    }
+    Ok(keys.into_values().collect())
+}

@@ -1,0 +1,264 @@
+//! Owns the plan: what becomes of each table and column of the source, decided by the target's catalogue
+//! alone. Pure. Single rows that the target must refuse are `findings`', single values `value`'s.
+
+use crate::app::names;
+use crate::postgres::catalogue::{self, Catalogue};
+use crate::sql::quote;
+use crate::sqlite::source;
+
+/// What is to be moved, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Tables that both sides know.
+    pub tables: Vec<TablePlan>,
+    /// Tables that only the source knows: kept aside whole where they hold anything.
+    pub unknown: Vec<source::Table>,
+    /// The schema moved into.
+    pub schema: String,
+}
+
+/// One table that both sides know.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// The source's description.
+    pub source: source::Table,
+    /// The fields of a row in the target, in the order in which they are sent.
+    pub fields: Vec<Field>,
+    /// Columns that only the source knows.
+    pub unknown_columns: Vec<String>,
+    /// The qualified, quoted name in the target.
+    pub qualified: String,
+    /// Which of the fields are the target's primary key; all of them where it has none.
+    pub primary: Vec<usize>,
+}
+
+/// One column of the target.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Which of the source's columns it comes from. None: the source has no such column, and the target
+    /// neither takes NULL nor has a default.
+    pub from: Option<usize>,
+    /// The target's description.
+    pub column: catalogue::Column,
+}
+
+impl Plan {
+    /// Plans the move of `tables` into `catalogue`.
+    pub fn new(tables: &[source::Table], catalogue: &Catalogue) -> Self {
+        let mut plan = Self {
+            tables: Vec::new(),
+            unknown: Vec::new(),
+            schema: catalogue.schema.clone(),
+        };
+        for table in tables
+            .iter()
+            .filter(|table| !names::is_step_record(&table.name))
+        {
+            match catalogue.tables.get(&table.name) {
+                Some(target) => plan.tables.push(TablePlan::new(table, target, catalogue)),
+                None => plan.unknown.push(table.clone()),
+            }
+        }
+        plan
+    }
+
+    /// Whether the plan loads this table.
+    pub fn loads(&self, table: &str) -> bool {
+        self.tables
+            .iter()
+            .any(|planned| planned.source.name == table)
+    }
+}
+
+impl TablePlan {
+    fn new(table: &source::Table, target: &catalogue::Table, catalogue: &Catalogue) -> Self {
+        let position = |name: &str| {
+            table
+                .columns
+                .iter()
+                .position(|column| column.name.eq_ignore_ascii_case(name))
+        };
+        let fields: Vec<Field> = target
+            .columns
+            .iter()
+            .map(|column| Field {
+                from: position(&column.name),
+                column: column.clone(),
+            })
+            .filter(|field| {
+                field.from.is_some() || (field.column.value.not_null && !field.column.has_default)
+            })
+            .collect();
+        let unknown_columns = table
+            .columns
+            .iter()
+            .filter(|column| {
+                !target
+                    .columns
+                    .iter()
+                    .any(|known| known.name.eq_ignore_ascii_case(&column.name))
+            })
+            .map(|column| column.name.clone())
+            .collect();
+        let key = target.indexes.iter().find(|index| index.primary);
+        let in_key =
+            |name: &str| key.is_none_or(|key| key.columns.iter().any(|column| column == name));
+        let primary = (0..fields.len())
+            .filter(|at| in_key(&fields[*at].column.name))
+            .collect();
+        Self {
+            source: table.clone(),
+            fields,
+            unknown_columns,
+            qualified: catalogue.qualified(&table.name),
+            primary,
+        }
+    }
+
+    /// The same rows with nothing but the fields named.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.fields.retain(|field| wanted(&field.column.name));
+        let mut columns = Vec::new();
+        for field in &mut self.fields {
+            if let Some(from) = &mut field.from {
+                columns.push(self.source.columns[*from].clone());
+                *from = columns.len() - 1;
+            }
+        }
+        self.source.columns = columns;
+        self.primary.clear();
+        self
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// Names of the target's columns that are sent.
+    pub fn columns(&self) -> Vec<String> {
+        self.fields
+            .iter()
+            .map(|field| field.column.name.clone())
+            .collect()
+    }
+
+    /// Names of the target's key columns.
+    pub fn primary_columns(&self) -> Vec<String> {
+        self.primary
+            .iter()
+            .map(|at| self.fields[*at].column.name.clone())
+            .collect()
+    }
+
+    /// The statement that takes the rows.
+    pub fn copy_statement(&self) -> String {
+        let columns: Vec<String> = self
+            .fields
+            .iter()
+            .map(|field| quote(&field.column.name))
+            .collect();
+        format!(
+            "COPY {} ({}) FROM STDIN (FORMAT binary)",
+            self.qualified,
+            columns.join(", ")
+        )
+    }
+
+    /// Positions of the source's key columns.
+    pub fn keys(&self) -> Vec<usize> {
+        self.source
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.key)
+            .map(|(at, _)| at)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::value::{self, Kind};
+    use std::collections::BTreeMap;
+
+    fn column(name: &str, not_null: bool) -> catalogue::Column {
+        catalogue::Column {
+            name: name.to_owned(),
+            type_oid: 25,
+            type_name: "text".to_owned(),
+            send: "textsend".to_owned(),
+            value: value::Column {
+                kind: Kind::Text,
+                not_null,
+                default: None,
+                answers: None,
+            },
+            has_default: false,
+            sequence: None,
+        }
+    }
+
+    fn source_table(name: &str, columns: &[&str]) -> source::Table {
+        let columns = columns
+            .iter()
+            .map(|name| source::Column {
+                name: (*name).to_owned(),
+                key: *name == "id",
+                declared: "TEXT".to_owned(),
+                not_null: false,
+                has_default: false,
+            })
+            .collect();
+        source::Table {
+            name: name.to_owned(),
+            columns,
+            rowid: Some("rowid"),
+        }
+    }
+
+    #[test]
+    fn every_column_finds_its_place() {
+        let target = catalogue::Table {
+            name: "user".to_owned(),
+            columns: vec![
+                column("name", false),
+                column("id", true),
+                column("new", false),
+                column("needed", true),
+            ],
+            indexes: Vec::new(),
+            checked: false,
+        };
+        let catalogue = Catalogue::of("public", BTreeMap::from([("user".to_owned(), target)]));
+        let tables = [
+            source_table("alembic_version", &["version_num"]),
+            source_table("migratehistory", &["id", "name"]),
+            source_table("modelfile", &["id"]),
+            source_table("user", &["id", "name", "old"]),
+        ];
+        let plan = Plan::new(&tables, &catalogue);
+        assert_eq!(
+            plan.unknown
+                .iter()
+                .map(|table| table.name.as_str())
+                .collect::<Vec<_>>(),
+            ["modelfile"]
+        );
+        let user = &plan.tables[0];
+        assert_eq!(user.unknown_columns, ["old"]);
+        assert_eq!(user.keys(), [0]);
+        let from: Vec<_> = user
+            .fields
+            .iter()
+            .map(|field| (field.column.name.as_str(), field.from))
+            .collect();
+        assert_eq!(from, [("name", Some(1)), ("id", Some(0)), ("needed", None)]);
+        assert_eq!(
+            user.copy_statement(),
+            r#"COPY "public"."user" ("name", "id", "needed") FROM STDIN (FORMAT binary)"#
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! Owns what leaves the program: the log, progress, results.
+
+pub mod log;
+pub mod progress;
+pub mod secret;
+pub mod stdout;

@@ -1,0 +1,8 @@
+//! Owns PostgreSQL, as the end that data is moved to. It does not know SQLite, nor Open WebUI.
+
+pub mod abilities;
+pub mod catalogue;
+pub mod dsn;
+pub mod error;
+pub mod target;
+pub mod tls;
