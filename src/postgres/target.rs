@@ -49,8 +49,6 @@ pub struct Target {
 pub struct Server {
     /// The schema of the app's tables.
     pub schema: String,
-    /// `server_version_num`.
-    pub version: i32,
     /// Whether TOAST can compress with lz4.
     pub lz4: bool,
 }
@@ -192,7 +190,6 @@ impl Target {
         }
         Ok(Server {
             schema,
-            version,
             lz4: row.get(5),
         })
     }
