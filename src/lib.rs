@@ -1,37 +1,58 @@
-//! `webui-init` is the entrypoint of an Open WebUI container. It takes the data of the SQLite days into
-//! PostgreSQL exactly once, proves it, records it, and becomes the app.
+//! `webui-init` is the entrypoint of an Open WebUI container. It moves the data of `webui.db`, a SQLite file, into
+//! PostgreSQL exactly once, proves that everything arrived, records it, and becomes the app.
 //!
-//! One flow of values, a line each; every stage consumes the one before, and [`boot`] alone sees them all:
+//! One flow of values; each stage consumes the one before, and [`command::boot`] puts them together:
 //!
-//! 1. [`settings`], [`dsn`], [`tls`], [`secret`]: the environment, checked;
-//! 2. [`target`], [`ledger`], [`attempts`]: PostgreSQL, reached, locked, its marker read, and past failures heeded;
-//! 3. [`source`], [`wal`], [`scratch`]: `webui.db`, opened without changing a byte;
-//! 4. [`app`], [`complaint`], [`names`]: Open WebUI's own Alembic makes the tables and upgrades a private copy;
-//! 5. [`catalogue`], [`plan`], [`findings`], [`accounts`]: what goes where, and which rows cannot;
-//! 6. [`reader`], [`value`], [`input`], [`json`], [`digest`], [`leftovers`]: rows out of SQLite, as PostgreSQL wants them;
-//! 7. [`copy`], [`isolate`], [`watchdog`]: into PostgreSQL, in one transaction, without the rows that it refuses;
-//! 8. [`verify`]: the proof, without which nothing is recorded;
-//! 9. [`report`], [`progress`], [`log`], [`failure`]: what people are told;
-//! 10. [`survey`], [`foresight`], [`audit`]: the same, asked beforehand and afterwards;
-//! 11. [`signals`], [`exec`]: the real app, as this process.
+//! 1. [`settings`] checks the environment, [`postgres::dsn`] the URL in it;
+//! 2. [`ledger::look`] reaches PostgreSQL and reads the marker: where it is there, the move is done;
+//! 3. [`ledger::lock`] keeps other instances out, [`ledger::attempts`] counts what failed before;
+//! 4. [`sqlite::source`] opens `webui.db` without changing a byte of it;
+//! 5. [`app::alembic`] lets Open WebUI make its tables, [`app::upgrade`] brings an older source to their revision;
+//! 6. [`load::plan`] pairs tables and columns, [`load::findings`] finds the rows that have no place;
+//! 7. [`load::reader`] reads and converts rows by [`convert::value`], [`load::copy`] sends them, in one transaction;
+//! 8. [`load::proof`] compares what PostgreSQL returns with what was sent; only then is the marker written;
+//! 9. [`load::report`] tells what became of each row, [`failure`] what to do if there is no good end;
+//! 10. [`process::exec`] replaces this process with the app.
 //!
-//! Beside the flow, [`failpoint`] marks its stages for `tests/faults`; release builds have nothing of it.
+//! The modules below are in the order of layers, the highest first: one imports from lower groups and from its own
+//! folder, never from above or beside. `tests/it/layers.rs` reads this order and the imports.
 
-pub mod app;
+// The command line.
 pub mod cli;
-pub mod command;
-pub mod convert;
-pub mod failpoint;
-pub mod failure;
-pub mod ledger;
-pub mod load;
-pub mod output;
-pub mod postgres;
-pub mod process;
-pub mod settings;
-pub mod sql;
-pub mod sqlite;
 
+// What the program does, a command each.
+mod command;
+
+// Every bad end: exit code, what was left as it was, and what to do next.
+mod failure;
+
+// Rows from SQLite to PostgreSQL.
+mod load;
+
+// What Open WebUI is.
+mod app;
+
+// What was asked for; what is remembered of moves, and the lock around them.
+mod ledger;
+pub mod settings;
+
+// One end.
+mod postgres;
+
+// How values are written; this process.
+mod convert;
+mod process;
+
+// The other end; what people see.
+mod output;
+mod sqlite;
+
+// What anything may use.
+mod failpoint;
+mod sql;
+
+// For tests, benches and fuzzing.
 pub use convert::{digest, json, value};
+#[doc(hidden)]
 pub use ledger::lock::move_key;
 pub use postgres::{dsn, tls};

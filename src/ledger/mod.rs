@@ -1,5 +1,5 @@
-//! Owns the schema `webui_init`: its migrations, and the marker that says a move is complete. When the
-//! marker may be written is `boot`'s and `verify`'s knowledge.
+//! Owns exactly once: the schema `webui_init` with its migrations, the marker that says a move is complete, the locks
+//! around a move, and the attempts that failed. Whether the marker may be written is `load::proof`'s knowledge.
 
 use std::time::Duration;
 
@@ -69,8 +69,6 @@ impl LedgerError {
 /// A complete move, as recorded.
 #[derive(Debug, Clone)]
 pub struct Marker {
-    /// The schema that was moved into.
-    pub target_schema: String,
     /// What the source was; none if an other version wrote it in a way that this one cannot read.
     pub fingerprint: Option<Fingerprint>,
     /// Rows moved.
@@ -87,17 +85,16 @@ pub struct Marker {
 pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker>, LedgerError> {
     let row = client
         .query_typed_opt(
-            "SELECT target_schema, source_fingerprint, rows, finished_at::text FROM webui_init.migration
+            "SELECT source_fingerprint, rows, finished_at::text FROM webui_init.migration
              WHERE target_schema = coalesce($1, current_schema()::text)",
             &[(&schema, Type::TEXT)],
         )
         .await;
     match row {
         Ok(row) => Ok(row.map(|row| Marker {
-            target_schema: row.get(0),
-            fingerprint: serde_json::from_str(row.get(1)).ok(),
-            rows: row.get(2),
-            finished_at: row.get(3),
+            fingerprint: serde_json::from_str(row.get(0)).ok(),
+            rows: row.get(1),
+            finished_at: row.get(2),
         })),
         Err(error) if is_absence(&error) => Ok(None),
         Err(source) => Err(LedgerError::Postgres {

@@ -1,5 +1,5 @@
 //! Owns the one transaction in which everything happens: taking the tables, loading them, restoring their
-//! indexes, and, once `verify` has agreed, writing the marker and committing. Each stage consumes the one
+//! indexes, and, once `proof` has agreed, writing the marker and committing. Each stage consumes the one
 //! before: [`Begun`] → [`Copied`] → [`Verified`] → recorded. Dropping any of them closes the connection,
 //! and PostgreSQL rolls back.
 
@@ -487,11 +487,6 @@ impl Copied {
         &self.begun.client
     }
 
-    /// Rows that are in the app's tables now.
-    pub fn rows(&self) -> u64 {
-        self.tallies.iter().map(|tally| tally.digest.rows).sum()
-    }
-
     /// Originals that were kept aside.
     pub fn leftovers(&self) -> u64 {
         self.tallies
@@ -499,11 +494,6 @@ impl Copied {
             .flat_map(|tally| tally.leftovers.values())
             .map(|kept| kept.count)
             .sum()
-    }
-
-    /// Bytes sent.
-    pub fn bytes(&self) -> u64 {
-        self.tallies.iter().map(|tally| tally.bytes).sum()
     }
 }
 

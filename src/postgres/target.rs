@@ -51,8 +51,6 @@ pub struct Server {
     pub schema: String,
     /// The schema in which the role makes tables unless it names another.
     pub current_schema: Option<String>,
-    /// `server_version_num`.
-    pub version: i32,
     /// Whether TOAST can compress with lz4.
     pub lz4: bool,
 }
@@ -191,7 +189,6 @@ impl Target {
         }
         Ok(Server {
             schema,
-            version,
             lz4: row.get(5),
             current_schema: row.get(6),
         })

@@ -234,11 +234,6 @@ fn leads_nowhere(path: &Path) -> bool {
 }
 
 impl Location {
-    /// Where the file really is.
-    pub fn real(&self) -> &Path {
-        &self.real
-    }
-
     /// Bytes of the database and its WAL.
     pub fn bytes(&self) -> u64 {
         let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());

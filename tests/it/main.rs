@@ -12,6 +12,7 @@ mod end_to_end;
 mod exactly_once;
 mod faults;
 mod fidelity;
+mod layers;
 mod move_lock;
 mod oracle;
 mod restart_loop;

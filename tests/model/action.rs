@@ -1,5 +1,5 @@
 //! What can happen next, in a given state. An action is what others can come between; it bears the name of the
-//! function in `boot`, `target`, `copy`, `ledger` or `source` that it stands for.
+//! function in `boot`, `ledger`, `copy` or `source` that it stands for.
 
 use crate::protocol::{Guard, Protocol};
 use crate::state::{Because, INSTANCES, State, Step, Transaction};
