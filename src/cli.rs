@@ -163,14 +163,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let audit =
                 with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
             tell(json, &audit, || audit.text());
-            match audit.missing() {
-                missing if !audit.moved => Err(Failure::NeverMoved {
-                    target: audit.target,
-                    missing,
-                }),
-                0 => Ok(()),
-                missing => Err(Failure::Missing(missing)),
-            }
+            audit.outcome()
         }
         Command::Leftovers { json } => {
             with_runtime(|_| async move { list_leftovers(&settings, json).await })

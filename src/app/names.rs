@@ -17,6 +17,9 @@ pub const CANNOT_UPGRADE_SEVERAL_USERS: &str = "column object 'info_json' alread
 /// upgraded the file itself, or by an interruption.
 pub const HALF_UPGRADED: &str = "duplicate column name: info_json";
 
+/// The table of accounts: an app in which it is empty is anybody's.
+pub const USER: &str = "user";
+
 /// Whether a table is the record of a schema step.
 pub fn is_step_record(table: &str) -> bool {
     STEP_RECORDS.contains(&table)

@@ -178,35 +178,6 @@ impl LockedTarget {
         Ok(marker.is_none())
     }
 
-    /// Asks beforehand whether the role may make the app's tables and the schema of the marker: the app's own
-    /// message about it would be a long one.
-    ///
-    /// # Errors
-    /// [`TargetError::MayNot`].
-    pub async fn check_privileges(&self, schema: &str) -> Result<(), TargetError> {
-        let client = self.target.client().await?;
-        let row = brief(
-            client.query_typed_one(
-                "SELECT has_schema_privilege($1, 'CREATE'),
-                        CASE WHEN to_regnamespace('webui_init') IS NULL
-                             THEN has_database_privilege(current_database(), 'CREATE')
-                             ELSE has_schema_privilege('webui_init', 'CREATE') END",
-                &[(&schema, Type::TEXT)],
-            ),
-            failed("did not tell the role's privileges"),
-        )
-        .await?;
-        if !row.get::<_, bool>(0) {
-            return Err(TargetError::MayNot("create tables in the app's schema"));
-        }
-        if !row.get::<_, bool>(1) {
-            return Err(TargetError::MayNot(
-                "create the schema webui_init in this database",
-            ));
-        }
-        Ok(())
-    }
-
     /// Ends the lock and the connections.
     pub fn release(self) {
         // Dropping it would hand the open transaction back to the pool; taken out, it is closed with it.

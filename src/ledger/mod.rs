@@ -14,6 +14,7 @@ pub mod attempts;
 pub mod leftovers;
 pub mod lock;
 pub mod look;
+pub mod privileges;
 
 mod embedded {
     #![allow(missing_docs)]

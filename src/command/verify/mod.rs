@@ -250,6 +250,21 @@ impl Audit {
         self.tables.values().map(|table| table.missing).sum()
     }
 
+    /// Whether all is well: a move is recorded and nothing of it is missing.
+    ///
+    /// # Errors
+    /// [`Failure::NeverMoved`], [`Failure::Missing`].
+    pub fn outcome(&self) -> Result<(), Failure> {
+        match self.missing() {
+            missing if !self.moved => Err(Failure::NeverMoved {
+                target: self.target.clone(),
+                missing,
+            }),
+            0 => Ok(()),
+            missing => Err(Failure::Missing(missing)),
+        }
+    }
+
     /// The comparison for people.
     pub fn text(&self) -> String {
         let width = self

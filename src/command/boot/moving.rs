@@ -1,0 +1,365 @@
+//! Owns one move: `Source → Plan → Copied → Verified → Recorded`. It puts the stages together; the stages do the work.
+
+use std::collections::BTreeMap;
+use std::convert::identity;
+use std::time::Instant;
+
+use tokio_postgres::CancelToken;
+
+use crate::app::upgrade::upgrade_copy;
+use crate::app::{App, AppError, AppTables, Database};
+use crate::app::{names, revision};
+use crate::command::frame::Controls;
+use crate::failpoint;
+use crate::failure::Failure;
+use crate::ledger::Entry;
+use crate::ledger::lock::LockedTarget;
+use crate::load::copy::{self, Begun, Copied, CopyError, Taking};
+use crate::load::findings::{Findings, Seed};
+use crate::load::isolate::Isolation;
+use crate::load::other_types;
+use crate::load::plan::Plan;
+use crate::load::proof::{self, VerifyError};
+use crate::load::report::Report;
+use crate::load::watchdog::Watchdog;
+use crate::postgres::catalogue::Catalogue;
+use crate::postgres::target::{self, Server};
+use crate::settings::{Leftovers, OnConflict, Settings};
+use crate::sqlite::scratch::Scratch;
+use crate::sqlite::source::{Fingerprint, Source};
+use crate::sqlite::thread::on_source;
+
+/// One move, and what its steps share.
+pub struct Move<'a> {
+    settings: &'a Settings,
+    controls: &'a Controls,
+    locked: &'a LockedTarget,
+    server: &'a Server,
+    app_tables: &'a AppTables,
+    begun: Instant,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+impl<'a> Move<'a> {
+    /// A move that begins now, into a target that nobody else moves into and whose tables of the app are empty or may be
+    /// set aside.
+    pub fn new(
+        settings: &'a Settings,
+        controls: &'a Controls,
+        locked: &'a LockedTarget,
+        server: &'a Server,
+        app_tables: &'a AppTables,
+    ) -> Self {
+        Self {
+            settings,
+            controls,
+            locked,
+            server,
+            app_tables,
+            begun: Instant::now(),
+            seconds: BTreeMap::new(),
+        }
+    }
+
+    /// Goes the whole way: the app's tables, an older source's upgrade, the load, the proof, the marker.
+    ///
+    /// # Errors
+    /// Whatever ends it; PostgreSQL then holds nothing of the move.
+    pub async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
+        let reporter = &self.controls.reporter;
+        reporter.update(|progress| progress.source_bytes = original.bytes());
+        let head = self.make_tables(&original).await?;
+        let origin = Origin {
+            fingerprint: original.fingerprint()?,
+            source_revision: original.revision.clone(),
+            head,
+        };
+        let source = self.bring_to_head(original, &origin, users).await?;
+
+        let since = Instant::now();
+        let client = self.locked.target().client().await?;
+        let reading = Catalogue::read(&client, &self.server.schema);
+        let catalogue = target::brief(reading, identity).await?;
+        let mut plan = Plan::new(&source.tables, &catalogue);
+        let source = other_types::ask(&client, source, &mut plan).await?;
+        drop(client);
+        failpoint::or_fail("catalogue_read")?;
+        let (copied, source) = self.load(source, &catalogue, &plan).await?;
+        let moved = copied
+            .tallies
+            .iter()
+            .find(|tally| tally.table == names::USER);
+        let left = signed(moved.map_or(0, |tally| tally.digest.rows));
+        self.check_users(users, left, 1, "the load")?;
+        self.seconds.insert("load", since.elapsed().as_secs_f64());
+        self.prove_and_record(copied, source, origin).await
+    }
+
+    /// Lets the app make its tables, and returns the revision that PostgreSQL is at then.
+    async fn make_tables(&mut self, original: &Source) -> Result<String, Failure> {
+        // Importing the app may create or rename files in its data folder; it gets an empty one.
+        let scratch = match original.scratch() {
+            Some(scratch) => Some(scratch),
+            None => self.controls.make_scratch(self.settings, 0).ok(),
+        };
+        let app = App::new(&self.settings.app, scratch.as_deref().map(Scratch::path));
+        let reporter = &self.controls.reporter;
+        reporter.stage("letting Open WebUI make its tables");
+        let since = Instant::now();
+        // The app needs a connection of its own.
+        self.locked.target().hang_up();
+        app.upgrade(Database::Target(&self.settings.dsn)).await?;
+        failpoint::or_fail("schema_made")?;
+        let head = revision::of_target(self.locked.target(), &self.server.schema)
+            .await?
+            .ok_or_else(|| AppError::WrongRevision {
+                database: "PostgreSQL",
+                found: "none".to_owned(),
+                expected: "its head".to_owned(),
+            })?;
+        self.seconds.insert("schema", since.elapsed().as_secs_f64());
+        Ok(head)
+    }
+
+    /// The source at the target's revision: itself, or a private copy that the app has upgraded.
+    async fn bring_to_head(
+        &mut self,
+        original: Source,
+        origin: &Origin,
+        users: i64,
+    ) -> Result<Source, Failure> {
+        if origin.source_revision.as_ref() == Some(&origin.head) {
+            return Ok(original);
+        }
+        let since = Instant::now();
+        let reporter = &self.controls.reporter;
+        let make_scratch = |room| self.controls.make_scratch(self.settings, room);
+        let app = &self.settings.app;
+        let copy = upgrade_copy(app, reporter, original, &origin.head, make_scratch).await?;
+        self.seconds
+            .insert("upgrade", since.elapsed().as_secs_f64());
+        let left = copy.census()?.users;
+        self.check_users(users, left, users, "Open WebUI's upgrade of the copy")?;
+        Ok(copy)
+    }
+
+    /// Whose statement it is that a signal cancels.
+    fn set_running(&self, token: CancelToken) {
+        let connector = self.locked.target().connector();
+        self.controls.set_running(Some((connector, token)));
+    }
+
+    fn watchdog(&self, transaction: &str) -> Watchdog<'a> {
+        let (settings, controls) = (self.settings, self.controls);
+        Watchdog::new(self.locked, transaction, settings.wait, &controls.reporter)
+    }
+
+    /// Refuses to go on with fewer users than `least`: an app without users is anybody's.
+    fn check_users(
+        &self,
+        had: i64,
+        left: i64,
+        least: i64,
+        step: &'static str,
+    ) -> Result<(), Failure> {
+        if left >= least {
+            return Ok(());
+        }
+        let source_path = self.settings.source_name();
+        Err(Failure::UsersLost {
+            source_path,
+            had,
+            left,
+            step,
+        })
+    }
+
+    /// Loads until PostgreSQL refuses nothing any more. Each round knows of more rows that stay behind, so it
+    /// ends.
+    async fn load(
+        &self,
+        mut source: Source,
+        catalogue: &Catalogue,
+        plan: &Plan,
+    ) -> Result<(Copied, Source), Failure> {
+        let mut seeds: Vec<Seed> = Vec::new();
+        loop {
+            let (findings, loaded, more);
+            (source, findings) = self.search(source, catalogue, plan, &seeds).await?;
+            (source, loaded) = self.attempt(source, &findings, catalogue, plan).await?;
+            match loaded {
+                Ok(copied) => return Ok((copied, source)),
+                Err(CopyError::ParentsRefused(refused)) => more = refused,
+                Err(refusal @ CopyError::RowsRefused { .. }) => {
+                    (source, more) = self
+                        .find_refused(source, findings, catalogue, plan, refusal)
+                        .await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let reporter = &self.controls.reporter;
+            reporter.update(|progress| (progress.rows, progress.bytes) = (0, 0));
+            seeds.extend(more);
+        }
+    }
+
+    async fn search(
+        &self,
+        source: Source,
+        catalogue: &Catalogue,
+        plan: &Plan,
+        seeds: &[Seed],
+    ) -> Result<(Source, Findings), Failure> {
+        let reporter = &self.controls.reporter;
+        reporter.stage("looking for rows that PostgreSQL must refuse");
+        let (catalogue, plan, seeds) = (catalogue.clone(), plan.clone(), seeds.to_vec());
+        let found = on_source(source, move |source| {
+            let found = Findings::search(source.connection(), &plan, &catalogue, &seeds);
+            found.map_err(|error| source.failed(error))
+        })
+        .await?;
+        failpoint::or_fail("findings_done")?;
+        Ok(found)
+    }
+
+    /// One transaction, up to the point where all rows are in and indexes are back.
+    async fn attempt(
+        &self,
+        source: Source,
+        findings: &Findings,
+        catalogue: &Catalogue,
+        plan: &Plan,
+    ) -> Result<(Source, Result<Copied, CopyError>), Failure> {
+        let reporter = &self.controls.reporter;
+        let taking = Taking {
+            app_tables: self.app_tables,
+            replace: self.settings.on_conflict == OnConflict::Replace,
+        };
+        if !taking.replace {
+            reporter.stage("clearing what an attempt before this one left");
+            let client = self.locked.target().client().await?;
+            self.set_running(client.cancel_token());
+            copy::reclaim(&client, plan, || self.controls.cancel()).await?;
+        }
+        reporter.stage("waiting for the app's tables");
+        let begun = Begun::new(self.locked, catalogue.clone(), plan.clone()).await?;
+        self.set_running(begun.cancel_token());
+        let watchdog = self.watchdog(begun.transaction());
+        watchdog
+            .over(begun.take_tables(self.server, taking))
+            .await
+            .map_err(CopyError::from)??;
+        failpoint::or_fail("tables_cleared")?;
+        let loaded = watchdog
+            .over(begun.load(source, findings.clone(), self.settings.verify, reporter))
+            .await
+            .map_err(CopyError::from)??;
+        Ok(loaded)
+    }
+
+    /// PostgreSQL has refused rows of a table without saying which: they are looked for one by one.
+    async fn find_refused(
+        &self,
+        source: Source,
+        findings: Findings,
+        catalogue: &Catalogue,
+        plan: &Plan,
+        refusal: CopyError,
+    ) -> Result<(Source, Vec<Seed>), Failure> {
+        let CopyError::RowsRefused { table, source: why } = &refusal else {
+            return Err(refusal.into());
+        };
+        let code = why.code().map_or("", tokio_postgres::error::SqlState::code);
+        tracing::info!(
+            "PostgreSQL refuses rows of {table} (SQLSTATE {code}); looking for them one by one"
+        );
+        let reporter = &self.controls.reporter;
+        reporter.stage("looking for the rows that PostgreSQL refuses");
+        self.locked.target().hang_up();
+        let isolation = Isolation {
+            locked: self.locked,
+            server: self.server,
+            catalogue,
+            plan,
+            reporter,
+            patience: self.settings.wait,
+        };
+        let begun = |token| self.set_running(token);
+        let (source, refused) = isolation.run(source, findings, table, begun).await?;
+        if refused.is_empty() {
+            return Err(refusal.into());
+        }
+        Ok((source, refused))
+    }
+
+    /// The proof, the marker, the commit.
+    async fn prove_and_record(
+        mut self,
+        copied: Copied,
+        source: Source,
+        origin: Origin,
+    ) -> Result<(), Failure> {
+        let reporter = &self.controls.reporter;
+        let since = Instant::now();
+        let watchdog = self.watchdog(copied.transaction());
+        let verified = watchdog
+            .over(proof::verify(copied, self.settings.verify, reporter))
+            .await
+            .map_err(VerifyError::from)??;
+        self.seconds.insert("verify", since.elapsed().as_secs_f64());
+        failpoint::or_fail("verified")?;
+
+        let report = Report::new(&verified.copied().tallies, self.seconds);
+        if self.settings.leftovers == Leftovers::Fail && report.leftovers > 0 {
+            return Err(Failure::Leftovers {
+                count: report.leftovers,
+                summary: report.summary(),
+            });
+        }
+        let json = report.json();
+        let entry = Entry {
+            target_schema: &self.server.schema,
+            source_path: &self.settings.source_name(),
+            fingerprint: &origin.fingerprint,
+            source_revision: origin.source_revision.as_deref(),
+            target_revision: &origin.head,
+            rows: signed(report.rows),
+            bytes: signed(report.bytes),
+            leftovers: signed(report.leftovers),
+            report: &json,
+            seconds: self.begun.elapsed().as_secs_f64(),
+        };
+        reporter.stage("committing");
+        let plan = verified
+            .record(&entry, self.locked, watchdog, || source.check_unchanged())
+            .await?;
+        failpoint::or_fail("move_recorded")?;
+        self.controls.set_running(None);
+        reporter.stage("");
+        tracing::info!(
+            "moved in {:.1} s and verified: {}",
+            self.begun.elapsed().as_secs_f64(),
+            report.summary()
+        );
+        if report.leftovers > 0 {
+            tracing::warn!(
+                "{} originals are kept in webui_init.leftover; `webui-init leftovers` lists them",
+                report.leftovers
+            );
+        }
+        copy::analyze(self.locked, &plan).await;
+        failpoint::or_fail("analyzed")?;
+        Ok(())
+    }
+}
+
+/// Where the data comes from and at which revision it arrives, for the marker.
+struct Origin {
+    fingerprint: Fingerprint,
+    source_revision: Option<String>,
+    head: String,
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,104 @@
+//! Owns the starts that move nothing themselves: those that find the move done, those that wait for another instance, and
+//! the one that falls back to SQLite because it was asked to.
+
+use std::time::{Duration, Instant};
+
+use crate::command::boot::Start;
+use crate::failure::{Absent, Failure};
+use crate::ledger::Marker;
+use crate::ledger::lock::LockedTarget;
+use crate::load::copy::CopyError;
+use crate::postgres::error::{Class, chain};
+use crate::postgres::target::Target;
+use crate::settings::Settings;
+use crate::sqlite::scratch::Scratch;
+use crate::sqlite::source::{self, Found};
+
+/// A later boot: one line, and a warning if the old database has been used since.
+pub fn after_the_move(settings: &Settings, marker: &Marker) {
+    // Whoever was killed between COMMIT and its own cleaning up has no move after it that would do this.
+    Scratch::remove_abandoned(&settings.scratch_places());
+    let Some(fingerprint) = &marker.fingerprint else {
+        return;
+    };
+    let unchanged = match source::locate(&settings.source) {
+        Ok(Found::File(location)) => location.matches(fingerprint),
+        // Gone, or out of sight: there is nothing that could have been changed.
+        Ok(Found::Absent) | Err(_) => return,
+    };
+    match unchanged {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "{} has changed since it was moved at {}: what was added to it later is not in PostgreSQL",
+            settings.source_name(),
+            marker.finished_at
+        ),
+        Err(error) => tracing::debug!(
+            "the old database could not be compared with the marker: {}",
+            chain(&error)
+        ),
+    }
+}
+
+/// The move is done, by somebody else.
+pub fn another_has_moved(marker: &Marker) -> Start {
+    tracing::info!(
+        "another instance has moved {} rows; starting on PostgreSQL",
+        marker.rows
+    );
+    Start::Postgres
+}
+
+/// Somebody else moves the data.
+///
+/// # Errors
+/// Nobody has moved it in time, or PostgreSQL cannot be asked.
+pub async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start, Failure> {
+    let limit = settings.lock_wait;
+    tracing::info!("{why}; waiting for it, up to {} s", limit.as_secs());
+    let begun = Instant::now();
+    let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
+    while begun.elapsed() < limit {
+        match target.marker().await {
+            Ok(Some(marker)) => return Ok(another_has_moved(&marker)),
+            Ok(None) => {}
+            Err(error) if error.class() == Class::Transient => {}
+            Err(error) => return Err(error.into()),
+        }
+        target.hang_up();
+        tokio::time::sleep(Duration::from_secs(1).min(limit)).await;
+    }
+    Err(Failure::NotThisInstance {
+        waited: limit.as_secs(),
+        why,
+    })
+}
+
+/// `WEBUI_INIT_ON_FAILURE=sqlite`: only where it is certain that nothing was moved and nobody else moves.
+///
+/// # Errors
+/// The failure itself, where that is not certain.
+pub async fn fall_back(failure: Failure, locked: LockedTarget) -> Result<Start, Failure> {
+    let nothing_certain = matches!(
+        failure,
+        // The commit may still happen; and without a sound old database there is nothing to fall back on.
+        Failure::Copy(CopyError::OutcomeUnknown(_) | CopyError::Source(_)) | Failure::Source(_)
+    );
+    if nothing_certain {
+        return Err(failure);
+    }
+    match locked.still_without_marker().await {
+        Ok(true) => {
+            tracing::error!(
+                "the move failed: {}. Next: {}",
+                chain(&failure),
+                failure.advice()
+            );
+            tracing::error!(
+                "STARTING OPEN WEBUI ON ITS OLD SQLITE DATABASE, AS WEBUI_INIT_ON_FAILURE=sqlite ASKS. POSTGRESQL IS NOT USED."
+            );
+            Ok(Start::Sqlite)
+        }
+        Ok(false) | Err(_) => Err(failure),
+    }
+}

@@ -1,0 +1,195 @@
+//! Owns the one decision: what a start comes to, given what was seen and what was asked for. Pure: `boot` does what it
+//! says, `plan` reports it beforehand. Seeing is `look`'s.
+
+use crate::app::names;
+use crate::failure::{Absent, Failure};
+use crate::settings::{OnConflict, Settings};
+
+/// What was seen on both sides of a database that has no record of a move.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What lies where the source is expected.
+    pub source: SeenSource,
+    /// Tables of the app that hold rows in PostgreSQL. Asked for only where there is something to move.
+    pub in_use: Vec<String>,
+    /// Whether a move into a database without users was begun and not completed. Asked for only where there is nothing
+    /// to move.
+    pub begun: bool,
+    /// Whether the pause after failed moves is not over yet.
+    pub pausing: bool,
+    /// All that a move would fail at; a start is refused for the first.
+    pub problems: Vec<Failure>,
+}
+
+/// What lies where the source is expected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SeenSource {
+    /// No file.
+    #[default]
+    Absent,
+    /// A file in which nobody has an account.
+    WithoutUsers,
+    /// A file with accounts: there is something to move.
+    WithUsers,
+}
+
+/// What the settings ask for, as far as it decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// `WEBUI_INIT_ON_CONFLICT`.
+    pub on_conflict: OnConflict,
+    /// `ENABLE_DB_MIGRATIONS`.
+    pub migrations_enabled: bool,
+}
+
+impl From<&Settings> for Asked {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            on_conflict: settings.on_conflict,
+            migrations_enabled: settings.migrations_enabled,
+        }
+    }
+}
+
+/// What a start comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The app starts on PostgreSQL as it is: there is nothing to move.
+    Fresh,
+    /// The app starts on PostgreSQL, which is in use; the source stays as it is.
+    Keep,
+    /// Another instance is to move the data; this one waits for it.
+    Wait(Absent),
+    /// Too soon after a failed move; afterwards everything is looked at anew.
+    Later,
+    /// The data is moved. What PostgreSQL holds is set aside first, if it is in use.
+    Move,
+    /// The app is not started: both sides are in use.
+    Conflict,
+    /// The app is not started: the first of the problems.
+    Problem,
+}
+
+/// What a start comes to.
+pub fn decide(seen: &Seen, asked: Asked) -> Decision {
+    if seen.source != SeenSource::WithUsers {
+        // Between a failed attempt and the next one, no app without users may be started: whoever sees the data moves it.
+        return if seen.begun {
+            Decision::Wait(Absent::SeesNoSource)
+        } else {
+            Decision::Fresh
+        };
+    }
+    if !seen.in_use.is_empty() {
+        match asked.on_conflict {
+            // An app without users is anybody's; so it is not started beside a source that has some.
+            OnConflict::Keep if seen.in_use.iter().any(|table| table == names::USER) => {
+                return Decision::Keep;
+            }
+            OnConflict::Keep | OnConflict::Fail => return Decision::Conflict,
+            OnConflict::Replace => {}
+        }
+    }
+    if !asked.migrations_enabled {
+        return Decision::Wait(Absent::MayNot);
+    }
+    if seen.pausing {
+        return Decision::Later;
+    }
+    if seen.problems.is_empty() {
+        Decision::Move
+    } else {
+        Decision::Problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: Asked = Asked {
+        on_conflict: OnConflict::Keep,
+        migrations_enabled: true,
+    };
+
+    fn with_users(in_use: &[&str]) -> Seen {
+        Seen {
+            source: SeenSource::WithUsers,
+            in_use: in_use.iter().map(|&table| table.to_owned()).collect(),
+            ..Seen::default()
+        }
+    }
+
+    fn asked(on_conflict: OnConflict) -> Asked {
+        Asked {
+            on_conflict,
+            ..ASKED
+        }
+    }
+
+    #[test]
+    fn without_users_there_is_nothing_to_move() {
+        for source in [SeenSource::Absent, SeenSource::WithoutUsers] {
+            for (begun, decision) in [
+                (false, Decision::Fresh),
+                (true, Decision::Wait(Absent::SeesNoSource)),
+            ] {
+                let seen = Seen {
+                    source,
+                    begun,
+                    ..Seen::default()
+                };
+                assert_eq!(decide(&seen, ASKED), decision, "{seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_database_in_use_is_kept_only_if_it_has_users() {
+        use OnConflict::{Fail, Keep, Replace};
+        for (in_use, on_conflict, decision) in [
+            (&[][..], Keep, Decision::Move),
+            (&[], Fail, Decision::Move),
+            (&[], Replace, Decision::Move),
+            (&["chat", "user"], Keep, Decision::Keep),
+            (&["chat", "user"], Fail, Decision::Conflict),
+            (&["chat", "user"], Replace, Decision::Move),
+            (&["tag"], Keep, Decision::Conflict),
+            (&["tag"], Fail, Decision::Conflict),
+            (&["tag"], Replace, Decision::Move),
+        ] {
+            let seen = with_users(in_use);
+            assert_eq!(decide(&seen, asked(on_conflict)), decision, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_against_a_move_is_heard_in_order() {
+        let problem = || Failure::Usage("a problem".to_owned());
+        let seen = |pausing, problems| Seen {
+            pausing,
+            problems,
+            ..with_users(&[])
+        };
+        let not_here = Asked {
+            migrations_enabled: false,
+            ..ASKED
+        };
+        for (seen, asked, decision) in [
+            (
+                seen(true, vec![problem()]),
+                not_here,
+                Decision::Wait(Absent::MayNot),
+            ),
+            (seen(true, vec![problem()]), ASKED, Decision::Later),
+            (seen(false, vec![problem()]), ASKED, Decision::Problem),
+            (seen(false, Vec::new()), ASKED, Decision::Move),
+        ] {
+            assert_eq!(decide(&seen, asked), decision, "{seen:?}");
+        }
+        // A conflict comes before all of them.
+        let mut seen = seen(true, vec![problem()]);
+        seen.in_use = vec!["tag".to_owned()];
+        assert_eq!(decide(&seen, not_here), Decision::Conflict);
+    }
+}
