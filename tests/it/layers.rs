@@ -145,7 +145,7 @@ fn the_source_fits_a_readers_head() {
     assert!(entries.len() <= ENTRIES, "{entries:?}");
     let long = sources.iter().filter(|(_, lines)| lines.len() > FILE);
     let long: BTreeSet<String> = long.map(|(name, _)| name.clone()).collect();
-    assert_eq!(long, listed(&LONG_FILES), "files of more than {FILE} lines");
+    assert_eq!(long, listed(LONG_FILES), "files of more than {FILE} lines");
     let mut long = BTreeSet::new();
     for (file, lines) in &sources {
         let functions = functions(lines).into_iter();
@@ -154,7 +154,7 @@ fn the_source_fits_a_readers_head() {
     }
     assert_eq!(
         long,
-        listed(&LONG_FUNCTIONS),
+        listed(LONG_FUNCTIONS),
         "functions of more than {FUNCTION} lines"
     );
 }
