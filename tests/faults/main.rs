@@ -34,7 +34,7 @@ const SEED: u64 = 1;
 #[test]
 fn whatever_breaks_there_is_nothing_of_the_move_or_all_of_it() {
     need!(tool("pgbouncer").map(drop));
-    let versions = Version::installed();
+    let versions = Version::own_and_newest();
     if versions.is_empty() {
         return support::skipped(&Missing("no PostgreSQL (scripts/deps)".into()));
     }

@@ -27,17 +27,28 @@ pub const PASSWORD: &str = "correct-horse";
 pub enum Version {
     /// The machine's own: Debian 12 has 15.
     Debian,
-    /// 18, from the wheel that `scripts/deps postgres` unpacks.
-    Embedded,
+    /// This major version, from a wheel that `scripts/deps postgres` unpacks.
+    Wheel(u8),
 }
+
+/// The major versions that come as wheels, the newest first.
+const WHEELS: [u8; 3] = [18, 17, 16];
 
 impl Version {
     /// The versions that this machine has, the machine's own first.
     pub fn installed() -> Vec<Self> {
-        [Self::Debian, Self::Embedded]
-            .into_iter()
+        let wheels = WHEELS.into_iter().map(Self::Wheel);
+        std::iter::once(Self::Debian)
+            .chain(wheels)
             .filter(|version| version.programs().is_ok())
             .collect()
+    }
+
+    /// The machine's own version and the newest, for tests that take long.
+    pub fn own_and_newest() -> Vec<Self> {
+        let mut versions = Self::installed();
+        versions.truncate(2);
+        versions
     }
 
     /// The folder with `postgres`, `initdb` and so on, where the server's user may run them.
@@ -66,36 +77,40 @@ impl Version {
                         Missing("no PostgreSQL in /usr/lib/postgresql (scripts/deps debian)".into())
                     })
             }
-            Self::Embedded => {
-                let programs = cache().join("postgres18/bin");
-                if !programs.join("postgres").is_file() {
-                    return Err(Missing(
-                        "no PostgreSQL 18 in the cache (scripts/deps postgres)".into(),
-                    ));
-                }
-                if as_server(&programs.join("postgres"))
-                    .arg("--version")
-                    .output()
-                    .is_ok_and(|out| out.status.success())
-                {
-                    return Ok(programs);
-                }
-                // The cache lies where the server's user may not look, in /root for instance.
-                let copy = std::env::temp_dir().join("webui-init-postgres18");
-                if !copy.is_dir() {
-                    let half = tempfile::tempdir().expect("a temporary folder").keep();
-                    run(Command::new("cp")
-                        .arg("-a")
-                        .arg(cache().join("postgres18/."))
-                        .arg(&half));
-                    run(Command::new("chmod").args(["-R", "a+rX"]).arg(&half));
-                    if std::fs::rename(&half, &copy).is_err() {
-                        let _ = std::fs::remove_dir_all(half);
-                    }
-                }
-                Ok(copy.join("bin"))
+            Self::Wheel(major) => Self::unpacked(major),
+        }
+    }
+
+    /// The programs of a wheel, where the server's user may run them.
+    fn unpacked(major: u8) -> Result<PathBuf, Missing> {
+        let name = format!("postgres{major}");
+        let programs = cache().join(&name).join("bin");
+        if !programs.join("postgres").is_file() {
+            return Err(Missing(format!(
+                "no PostgreSQL {major} in the cache (scripts/deps postgres)"
+            )));
+        }
+        if as_server(&programs.join("postgres"))
+            .arg("--version")
+            .output()
+            .is_ok_and(|out| out.status.success())
+        {
+            return Ok(programs);
+        }
+        // The cache lies where the server's user may not look, in /root for instance.
+        let copy = std::env::temp_dir().join(format!("webui-init-{name}"));
+        if !copy.is_dir() {
+            let half = tempfile::tempdir().expect("a temporary folder").keep();
+            run(Command::new("cp")
+                .arg("-a")
+                .arg(cache().join(&name).join("."))
+                .arg(&half));
+            run(Command::new("chmod").args(["-R", "a+rX"]).arg(&half));
+            if std::fs::rename(&half, &copy).is_err() {
+                let _ = std::fs::remove_dir_all(half);
             }
         }
+        Ok(copy.join("bin"))
     }
 }
 
@@ -111,23 +126,29 @@ pub struct Postgres {
 
 impl Postgres {
     /// The server that tests share, each with a database of its own. The machine's own version where it has
-    /// one, unless `WEBUI_TEST_POSTGRES=18`.
+    /// one, unless `WEBUI_TEST_POSTGRES` names the major version of a wheel.
     pub fn shared() -> Result<&'static Self, Missing> {
-        if std::env::var("WEBUI_TEST_POSTGRES").is_ok_and(|version| version == "18") {
-            return Self::shared_of(Version::Embedded);
+        let wanted = std::env::var("WEBUI_TEST_POSTGRES");
+        if let Some(major) = wanted.ok().and_then(|version| version.parse().ok()) {
+            return Self::shared_of(Version::Wheel(major));
         }
-        Self::shared_of(Version::Debian).or_else(|_| Self::shared_of(Version::Embedded))
+        Self::shared_of(Version::Debian).or_else(|_| Self::shared_of(Version::Wheel(WHEELS[0])))
     }
 
     /// The shared server of a version.
     pub fn shared_of(version: Version) -> Result<&'static Self, Missing> {
-        static DEBIAN: OnceLock<Result<Postgres, Missing>> = OnceLock::new();
-        static EMBEDDED: OnceLock<Result<Postgres, Missing>> = OnceLock::new();
-        let server = match version {
-            Version::Debian => &DEBIAN,
-            Version::Embedded => &EMBEDDED,
+        static SERVERS: [OnceLock<Result<Postgres, Missing>>; 1 + WHEELS.len()] =
+            [const { OnceLock::new() }; 1 + WHEELS.len()];
+        let place = match version {
+            Version::Debian => 0,
+            Version::Wheel(major) => {
+                1 + WHEELS
+                    .iter()
+                    .position(|known| *known == major)
+                    .ok_or_else(|| Missing(format!("no wheel of PostgreSQL {major} is known")))?
+            }
         };
-        server
+        SERVERS[place]
             .get_or_init(|| Self::start(version, &[]))
             .as_ref()
             .map_err(Clone::clone)
@@ -136,7 +157,8 @@ impl Postgres {
     /// A server of the test's own, with `settings` on top of this harness's: the machine's own version where
     /// it has one.
     pub fn own(settings: &[(&str, &str)]) -> Result<Self, Missing> {
-        Self::start(Version::Debian, settings).or_else(|_| Self::start(Version::Embedded, settings))
+        Self::start(Version::Debian, settings)
+            .or_else(|_| Self::start(Version::Wheel(WHEELS[0]), settings))
     }
 
     /// A server of the test's own.
