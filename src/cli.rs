@@ -154,10 +154,12 @@ fn run(command: Command) -> Result<(), Failure> {
             )
         }
         Command::Plan { json } => {
-            let survey =
-                with_runtime(|controls| async move { survey::survey(&settings, &controls).await })?;
+            let (settings, survey) = with_runtime(|controls| async move {
+                let survey = survey::survey(&settings, &controls).await?;
+                Ok((settings, survey))
+            })?;
             tell(json, &survey, || survey.text());
-            Ok(())
+            survey.outcome(&settings)
         }
         Command::Verify { json } => {
             let audit =

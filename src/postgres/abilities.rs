@@ -5,6 +5,7 @@ use std::future::Future;
 
 use deadpool_postgres::Object;
 use futures_util::future::try_join_all;
+use tokio_postgres::error::SqlState;
 
 use crate::postgres::error::{Class, TargetError, classify, failed};
 use crate::postgres::target::{Target, begin, brief};
@@ -24,7 +25,7 @@ const ABILITIES: [(&str, &str); 5] = [
     ("savepoints", "SAVEPOINT probe; RELEASE SAVEPOINT probe"),
     (
         "locks on whole tables",
-        "CREATE TEMPORARY TABLE webui_init_probe (n int8 PRIMARY KEY); \
+        "CREATE TEMPORARY TABLE webui_init_probe (n int8); \
          LOCK TABLE pg_temp.webui_init_probe IN ACCESS EXCLUSIVE MODE",
     ),
     (
@@ -76,7 +77,14 @@ impl Target {
                 )
             });
         // Asked for all at once, answered in order. The connection ends here, and the transaction with it.
-        try_join_all(tried).await?;
-        Ok(())
+        match try_join_all(tried).await {
+            // Says nothing about the server's abilities; the move itself meets it, and says at which rows.
+            Err(TargetError::Postgres { source, .. })
+                if source.code() == Some(&SqlState::DISK_FULL) =>
+            {
+                Ok(())
+            }
+            tried => tried.map(drop),
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::support::{
-    Database, Postgres, Program, Source, boot, expect_untouched, insert, insert_chat, insert_user,
-    need,
+    Database, Postgres, Program, Session, Source, boot, expect_untouched, insert, insert_chat,
+    insert_user, need,
 };
 
 /// One row of every kind that has no place in the target, among rows that do.
@@ -317,6 +317,10 @@ fn plan_says_what_it_may_not_try() {
     superuser.query(&format!(
         "ALTER DATABASE {name} OWNER TO CURRENT_USER; REVOKE TEMP ON DATABASE {name} FROM PUBLIC"
     ));
+    // The next start would fail for the privilege that is missing too, and so does the plan.
+    program(&["plan"]).run().expect(77);
+    let mut superuser = Session::open(&server.superuser_url(&name));
+    superuser.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
     program(&["plan"]).run().expect(0).says(&[
         "not foreseen: rows that PostgreSQL alone can tell",
         "permission denied",

@@ -2,16 +2,16 @@
 //! The counts come from the reader that the move itself uses.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::app::accounts::{self, Account};
-use crate::app::occupancy::tables_in_use;
-use crate::app::revision::{self, refuse_newer};
-use crate::app::{App, AppTables, Migrations};
+use crate::app::{App, Migrations, revision};
+use crate::command::decide::{Asked, Decision, decide};
 use crate::command::frame::Controls;
-use crate::command::open::open_source;
+use crate::command::look::{self, Look, Opened};
 use crate::command::plan::trials::Trials;
 use crate::failure::Failure;
 use crate::load::findings::{Findings, Seed};
@@ -24,8 +24,8 @@ use crate::output::progress;
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::error::chain;
 use crate::postgres::target::{Server, Target};
-use crate::settings::{OnConflict, Settings};
-use crate::sqlite::source::{self, Census, Found, Source, SourceError};
+use crate::settings::{Leftovers, Settings};
+use crate::sqlite::source::{Census, Source, SourceError};
 use crate::sqlite::thread::on_source;
 
 /// What the next boot would do.
@@ -40,6 +40,10 @@ pub enum State {
     Keep,
     /// Fail: both sides are in use.
     Conflict,
+    /// Wait for an instance that may move, or that sees the data; then fail.
+    Wait,
+    /// Fail, for the first of the blockers.
+    Refuse,
     /// Set aside what PostgreSQL holds, then move.
     Replace,
     /// Move.
@@ -65,6 +69,32 @@ pub struct Survey {
     pub report: Option<Report>,
     /// What could not be foreseen.
     pub unforeseen: Vec<String>,
+    /// All that a move would fail at, whether or not the next start comes to one.
+    pub blockers: Vec<Blocker>,
+    /// Why the next start fails, if it does.
+    #[serde(skip)]
+    failure: Option<Failure>,
+}
+
+/// Something that a move would fail at.
+#[derive(Debug, Serialize)]
+pub struct Blocker {
+    /// The exit code.
+    pub exit_code: u8,
+    /// The cause.
+    pub cause: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+impl From<&Failure> for Blocker {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            exit_code: failure.exit_code(),
+            cause: chain(failure),
+            next: failure.advice(),
+        }
+    }
 }
 
 /// The source as found.
@@ -96,73 +126,137 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         shared_addresses: Vec::new(),
         report: None,
         unforeseen: Vec::new(),
+        blockers: Vec::new(),
+        failure: None,
     };
     if marker.is_some() {
         return Ok(survey);
     }
     let server = target.server().await?;
     survey.target_revision = revision::of_target(&target, &server.schema).await?;
-    survey.state = State::FreshStart;
-    let Found::File(location) = source::locate(&settings.source)? else {
+    let opened = look::open(settings, controls, 2).await?;
+    let mut look = look::look(settings, &target, &server, opened).await?;
+    survey.blockers = look.seen.problems.iter().map(Blocker::from).collect();
+    survey.in_use.clone_from(&look.seen.in_use);
+    let decision = decide(&look.seen, Asked::from(settings));
+    (survey.state, survey.failure) = foretold(decision, settings, &mut look);
+    let Some(Opened { source, census }) = look.opened else {
         return Ok(survey);
     };
-    let (source, census) = open_source(settings, controls, location, 2).await?;
     survey.source = Some(SourceSurvey {
         path: source.name().to_owned(),
         bytes: source.bytes(),
         revision: source.revision.clone(),
         census: census.clone(),
     });
-    if census.users == 0 {
-        return Ok(survey);
+    // What a newer file holds, this image cannot judge.
+    let newer = matches!(
+        survey.failure,
+        Some(Failure::Source(SourceError::Newer { .. }))
+    );
+    if census.users > 0 && !newer {
+        survey.foresee(settings, source, &target, &server).await?;
     }
-    let migrations = App::new(&settings.app, None).migrations();
-    refuse_newer(&source, &migrations)?;
-    let names = source.tables.iter().map(|table| table.name.as_str());
-    let app_tables = AppTables::new(names, &migrations);
-    let client = target.client().await?;
-    survey.in_use = tables_in_use(&client, &server.schema, &app_tables).await?;
-    survey.state = match (survey.in_use.is_empty(), settings.on_conflict) {
-        (true, _) => State::Move,
-        (false, OnConflict::Keep) => State::Keep,
-        (false, OnConflict::Fail) => State::Conflict,
-        (false, OnConflict::Replace) => State::Replace,
-    };
-    let catalogue = match &survey.target_revision {
-        Some(revision) if source.revision.as_ref() == Some(revision) => {
-            Some(Catalogue::read(&client, &server.schema).await?)
-        }
-        _ => None,
-    };
-    let sharing = accounts::sharing(&client, accounts::read(&source)?).await?;
-    survey.shared_addresses = sharing
-        .iter()
-        .map(|group| group.iter().map(|account| account.id.clone()).collect())
-        .collect();
-    if catalogue.is_none() {
-        survey.unforeseen.push(
-            "PostgreSQL has no tables at the source's revision yet, so types and foreign keys are taken from the source's own \
-             declarations; defaults, length limits, unique indexes (but that of e-mail addresses) and checks of the target are \
-             not known"
-                .to_owned(),
-        );
-    }
-    if source.revision.is_none()
-        || survey.target_revision.is_some() && survey.target_revision != source.revision
-    {
-        survey.unforeseen.push(
-            "a private copy of the source is upgraded first, by Open WebUI's own migrations; the counts here are those before it"
-                .to_owned(),
-        );
-    }
-    survey.report = Some(match catalogue {
-        Some(catalogue) => {
-            let unforeseen = &mut survey.unforeseen;
-            foretell(source, &client, &server, catalogue, unforeseen).await?
-        }
-        None => foretell_by_source(source, &server.schema, &migrations, &sharing).await?,
-    });
     Ok(survey)
+}
+
+/// What the next start comes to. A pause after failed moves only delays it.
+fn foretold(
+    mut decision: Decision,
+    settings: &Settings,
+    look: &mut Look,
+) -> (State, Option<Failure>) {
+    if decision == Decision::Later {
+        look.seen.pausing = false;
+        decision = decide(&look.seen, Asked::from(settings));
+    }
+    match decision {
+        Decision::Fresh => (State::FreshStart, None),
+        Decision::Keep => (State::Keep, None),
+        Decision::Wait(why) => {
+            let waited = settings.lock_wait.as_secs();
+            (State::Wait, Some(Failure::NotThisInstance { waited, why }))
+        }
+        Decision::Conflict => {
+            let conflict = Failure::Conflict {
+                tables: look.seen.in_use.join(", "),
+                source_path: settings.source_name(),
+            };
+            (State::Conflict, Some(conflict))
+        }
+        Decision::Problem => (State::Refuse, Some(look.seen.problems.swap_remove(0))),
+        Decision::Move | Decision::Later if look.seen.in_use.is_empty() => (State::Move, None),
+        Decision::Move | Decision::Later => (State::Replace, None),
+    }
+}
+
+impl Survey {
+    /// Goes through the rows as a move would.
+    async fn foresee(
+        &mut self,
+        settings: &Settings,
+        source: Source,
+        target: &Target,
+        server: &Server,
+    ) -> Result<(), Failure> {
+        let migrations = App::new(&settings.app, None).migrations();
+        let client = target.client().await?;
+        let catalogue = match &self.target_revision {
+            Some(revision) if source.revision.as_ref() == Some(revision) => {
+                Some(Catalogue::read(&client, &server.schema).await?)
+            }
+            _ => None,
+        };
+        let sharing = accounts::sharing(&client, accounts::read(&source)?).await?;
+        self.shared_addresses = sharing
+            .iter()
+            .map(|group| group.iter().map(|account| account.id.clone()).collect())
+            .collect();
+        if catalogue.is_none() {
+            self.unforeseen.push(
+                "PostgreSQL has no tables at the source's revision yet, so types and foreign keys are taken from the source's own \
+                 declarations; defaults, length limits, unique indexes (but that of e-mail addresses) and checks of the target are \
+                 not known"
+                    .to_owned(),
+            );
+        }
+        if source.revision.is_none()
+            || self.target_revision.is_some() && self.target_revision != source.revision
+        {
+            self.unforeseen.push(
+                "a private copy of the source is upgraded first, by Open WebUI's own migrations; the counts here are those before it"
+                    .to_owned(),
+            );
+        }
+        self.report = Some(match catalogue {
+            Some(catalogue) => {
+                foretell(source, &client, server, catalogue, &mut self.unforeseen).await?
+            }
+            None => foretell_by_source(source, &server.schema, &migrations, &sharing).await?,
+        });
+        Ok(())
+    }
+
+    /// What the next start comes to, as its exit code says it.
+    ///
+    /// # Errors
+    /// The next start's.
+    pub fn outcome(self, settings: &Settings) -> Result<(), Failure> {
+        let exceptions = self.report.map_or(0, |report| report.leftovers);
+        match self.failure {
+            Some(failure) => Err(failure),
+            None if exceptions > 0
+                && settings.leftovers == Leftovers::Fail
+                && matches!(self.state, State::Move | State::Replace) =>
+            {
+                Err(Failure::Leftovers {
+                    count: exceptions,
+                    summary: String::new(),
+                })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Goes the way of the move, round by round, with a temporary table in place of the real ones.
@@ -269,6 +363,39 @@ fn read(
 impl Survey {
     /// The survey for people.
     pub fn text(&self) -> String {
+        let mut text = format!("plan for {}: {}", self.target, self.verdict());
+        for accounts in &self.shared_addresses {
+            let accounts: Vec<String> = accounts
+                .iter()
+                .map(|id| id.escape_debug().to_string())
+                .collect();
+            text.push_str("\nfirst of all: the accounts ");
+            text.push_str(&accounts.join(" and "));
+            text.push_str(
+                " share an e-mail address but for its case. PostgreSQL takes the first alone; the others, and all that is theirs, would \
+                 be kept aside. Change the address of one in Open WebUI before the move.",
+            );
+        }
+        for blocker in &self.blockers {
+            let _ = write!(
+                text,
+                "\nin the way of a move ({}): {}\n  {}",
+                blocker.exit_code, blocker.cause, blocker.next
+            );
+        }
+        if let Some(report) = &self.report {
+            text.push_str("\nafter a move: ");
+            text.push_str(&report.summary());
+        }
+        for unforeseen in &self.unforeseen {
+            text.push_str("\nnot foreseen: ");
+            text.push_str(unforeseen);
+        }
+        text
+    }
+
+    /// What the next start does, in a sentence.
+    fn verdict(&self) -> String {
         let source = self.source.as_ref().map_or_else(
             || "there is no old database".to_owned(),
             |source| {
@@ -282,7 +409,7 @@ impl Survey {
                 )
             },
         );
-        let verdict = match self.state {
+        match self.state {
             State::Moved => "the move is done; the next start moves nothing".to_owned(),
             State::FreshStart => format!(
                 "{source}, so there is nothing to move; Open WebUI starts fresh on PostgreSQL"
@@ -297,33 +424,15 @@ impl Survey {
                     self.in_use.join(", ")
                 )
             }
+            State::Wait => format!(
+                "the next start of this instance waits for another one to move {source}, and fails if none does"
+            ),
+            State::Refuse => format!("the next start fails, and {source} is left as it is"),
             State::Replace => format!(
                 "what PostgreSQL holds ({}) is set aside, then {source} is moved",
                 self.in_use.join(", ")
             ),
             State::Move => format!("{source} is moved"),
-        };
-        let mut text = format!("plan for {}: {verdict}", self.target);
-        for accounts in &self.shared_addresses {
-            let accounts: Vec<String> = accounts
-                .iter()
-                .map(|id| id.escape_debug().to_string())
-                .collect();
-            text.push_str("\nfirst of all: the accounts ");
-            text.push_str(&accounts.join(" and "));
-            text.push_str(
-                " share an e-mail address but for its case. PostgreSQL takes the first alone; the others, and all that is theirs, would \
-                 be kept aside. Change the address of one in Open WebUI before the move.",
-            );
         }
-        if let Some(report) = &self.report {
-            text.push_str("\nafter a move: ");
-            text.push_str(&report.summary());
-        }
-        for unforeseen in &self.unforeseen {
-            text.push_str("\nnot foreseen: ");
-            text.push_str(unforeseen);
-        }
-        text
     }
 }
