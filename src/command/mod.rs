@@ -1,5 +1,6 @@
 //! Owns the commands, each under its own name.
 
+pub mod answer;
 pub mod boot;
 pub mod decide;
 pub mod frame;

@@ -179,6 +179,9 @@ pub enum Failure {
     /// The operating system refused something basic.
     #[error("the program could not start its runtime")]
     Runtime(#[from] std::io::Error),
+    /// What was found could not be written.
+    #[error("the answer could not be written to stdout")]
+    Output(#[source] std::io::Error),
 }
 
 impl Failure {
@@ -207,6 +210,7 @@ impl Failure {
             | Self::App(AppError::SchemaUnknown { .. }) => EX_CONFIG,
             Self::App(_) => EX_PROTOCOL,
             Self::NotThisInstance { .. } => EX_TEMPFAIL,
+            Self::Output(_) => EX_IOERR,
             Self::Interrupted { number, .. } => 128 + number,
         }
     }
@@ -264,6 +268,7 @@ impl Failure {
                     .to_owned()
             }
             Self::Interrupted { .. } => "The next start begins again from the untouched old database.".to_owned(),
+            Self::Output(_) => "Check where stdout leads: a disk may be full.".to_owned(),
             Self::Runtime(_) => "Look at the container's limits for processes, threads and open files.".to_owned(),
         }
     }
@@ -284,6 +289,7 @@ impl Failure {
             Self::Usage(_)
             | Self::Settings(_)
             | Self::Runtime(_)
+            | Self::Output(_)
             | Self::NoTarget
             | Self::NothingToCompare(_)
             | Self::NeverMoved { .. }
