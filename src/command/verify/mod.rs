@@ -100,7 +100,9 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     let name = source.name().to_owned();
     let tables = compare_tables(settings, controls, &target, &server, source).await?;
     let mut total = TableAudit::default();
-    tables.iter().for_each(|table| total.add(table));
+    for table in &tables {
+        total.add(table);
+    }
     Ok(Audit {
         target: target.summary().to_owned(),
         source: name,
