@@ -1,5 +1,7 @@
 //! Owns how numbers of things are written.
 
+use std::fmt::Write as _;
+
 /// `1 row`, `2 rows`, `12,345 rows`. Most plurals only add an s; for others both forms are given, `entry/entries`.
 pub fn count(number: impl TryInto<u64>, thing: &str) -> String {
     let number = number.try_into().unwrap_or_default();
@@ -28,6 +30,26 @@ pub fn grouped(number: u64) -> String {
             text.push(',');
         }
         text.push(digit);
+    }
+    text
+}
+
+/// Lines of columns, indented: the first column to the left, numbers to the right. Each line begins with a line break.
+pub fn columns<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+    let heads = heads.map(str::to_owned);
+    let lines = || std::iter::once(&heads).chain(rows);
+    let width = |at: usize| lines().map(|line| line[at].chars().count()).max();
+    let widths: Vec<usize> = (0..N).map(|at| width(at).unwrap_or_default()).collect();
+    let mut text = String::new();
+    for line in lines() {
+        text.push_str("\n  ");
+        for (at, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            // Writing to a String cannot fail.
+            let _ = match at {
+                0 => write!(text, "{cell:<width$}"),
+                _ => write!(text, "  {cell:>width$}"),
+            };
+        }
     }
     text
 }

@@ -3,66 +3,32 @@
 use std::fmt::Write as _;
 
 use crate::command::verify::{Audit, TableAudit};
-use crate::output::words::{count, grouped};
+use crate::output::words::{columns, count, grouped};
+
+/// What the columns count.
+const HEADS: [&str; 7] = [
+    "table",
+    "equal",
+    "changed",
+    "missing",
+    "new",
+    "renumbered",
+    "kept aside",
+];
 
 impl Audit {
     /// The comparison for people.
     pub fn text(&self) -> String {
-        let mut text = self.answer();
         let different: Vec<&TableAudit> =
             self.tables.iter().filter(|table| table.differs()).collect();
+        let mut text = self.answer();
         if different.is_empty() {
             return text;
         }
-        let longest = different.iter().map(|table| table.table.len()).max();
-        let width = longest.unwrap_or(0).max(5);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "\n  {:<width$} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
-            "table", "equal", "changed", "missing", "new", "renumbered", "kept aside"
-        );
+        let rows: Vec<_> = different.iter().map(|table| table.row()).collect();
+        text.push_str(&columns(HEADS, &rows));
         for table in &different {
-            let _ = write!(
-                text,
-                "\n  {:<width$} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
-                table.table,
-                table.equal,
-                table.changed,
-                table.missing,
-                table.extra,
-                table.renumbered,
-                table.kept_aside
-            );
-        }
-        for table in &different {
-            let lines = [
-                ("missing in", table.missing, &table.missing_keys),
-                ("changed in", table.changed, &table.changed_keys),
-            ];
-            for (what, number, keys) in lines {
-                if !keys.is_empty() {
-                    let more = if number > keys.len() as u64 {
-                        "; …"
-                    } else {
-                        ""
-                    };
-                    let _ = write!(
-                        text,
-                        "\n  {what} {}: {}{more}",
-                        table.table,
-                        keys.join("; ")
-                    );
-                }
-            }
-            if table.lost_originals > 0 {
-                let _ = write!(
-                    text,
-                    "\n  no longer kept of {}: {}",
-                    table.table,
-                    count(table.lost_originals, "original of repaired rows")
-                );
-            }
+            table.name_rows(&mut text);
         }
         let alike = self.tables.len() - different.len();
         if alike > 0 {
@@ -81,45 +47,28 @@ impl Audit {
             return format!(
                 "NOT MOVED: no move has been recorded in {target}. {} of {source} {} not there.",
                 count(total.missing, "row"),
-                if total.missing == 1 { "is" } else { "are" }
+                are(total.missing)
             );
         };
         if total.missing + total.lost_originals > 0 {
-            let mut parts = Vec::new();
-            if total.missing > 0 {
-                parts.push(format!("{} of {source}", count(total.missing, "row")));
-            }
-            if total.lost_originals > 0 {
-                parts.push(count(
-                    total.lost_originals,
-                    "original that was kept aside/originals that were kept aside",
-                ));
-            }
-            let are = if total.missing + total.lost_originals == 1 {
-                "is"
-            } else {
-                "are"
-            };
-            return format!("MISSING: {} {are} not in {target}.", parts.join(" and "));
+            return self.missing();
         }
-        if *total
-            == (TableAudit {
-                equal: total.equal,
-                extra: total.extra,
-                ..TableAudit::default()
-            })
-        {
+        let unchanged = TableAudit {
+            equal: total.equal,
+            extra: total.extra,
+            ..TableAudit::default()
+        };
+        if *total == unchanged {
             let all = match total.equal {
                 1 => "The only row".to_owned(),
                 equal => format!("All {} rows", grouped(equal)),
             };
-            let are = if total.equal == 1 { "is" } else { "are" };
+            let are = are(total.equal);
             return format!(
                 "{all} of {source} {are} in {target}, unchanged.{}",
                 self.newer()
             );
         }
-        let mut parts = vec![format!("{} equal", count(total.equal, "row"))];
         let since = moved_at.get(..16).unwrap_or(moved_at);
         let more = [
             (
@@ -136,11 +85,34 @@ impl Audit {
             ),
         ];
         let more = more.into_iter().filter(|(number, _)| *number > 0);
+        let mut parts = vec![format!("{} equal", count(total.equal, "row"))];
         parts.extend(more.map(|(number, what)| format!("{} {what}", grouped(number))));
         format!(
             "Nothing of {source} is missing in {target}: {}.{}",
             parts.join(", "),
             self.newer()
+        )
+    }
+
+    fn missing(&self) -> String {
+        let TableAudit {
+            missing,
+            lost_originals,
+            ..
+        } = self.total;
+        let mut parts = Vec::new();
+        if missing > 0 {
+            parts.push(format!("{} of {}", count(missing, "row"), self.source));
+        }
+        if lost_originals > 0 {
+            let original = "original that was kept aside/originals that were kept aside";
+            parts.push(count(lost_originals, original));
+        }
+        format!(
+            "MISSING: {} {} not in {}.",
+            parts.join(" and "),
+            are(missing + lost_originals),
+            self.target
         )
     }
 
@@ -153,7 +125,55 @@ impl Audit {
     }
 }
 
+fn are(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
 impl TableAudit {
+    fn row(&self) -> [String; 7] {
+        let numbers = [
+            self.equal,
+            self.changed,
+            self.missing,
+            self.extra,
+            self.renumbered,
+            self.kept_aside,
+        ];
+        let mut cells = numbers.iter().map(u64::to_string);
+        let mut next = || cells.next().unwrap_or_default();
+        [
+            self.table.clone(),
+            next(),
+            next(),
+            next(),
+            next(),
+            next(),
+            next(),
+        ]
+    }
+
+    /// The first rows that are missing or changed, by their keys.
+    fn name_rows(&self, text: &mut String) {
+        let lines = [
+            ("missing in", self.missing, &self.missing_keys),
+            ("changed in", self.changed, &self.changed_keys),
+        ];
+        for (what, number, keys) in lines {
+            if !keys.is_empty() {
+                let more = if number > keys.len() as u64 {
+                    "; …"
+                } else {
+                    ""
+                };
+                let _ = write!(text, "\n  {what} {}: {}{more}", self.table, keys.join("; "));
+            }
+        }
+        if self.lost_originals > 0 {
+            let lost = count(self.lost_originals, "original of repaired rows");
+            let _ = write!(text, "\n  no longer kept of {}: {lost}", self.table);
+        }
+    }
+
     fn differs(&self) -> bool {
         let alike = Self {
             table: self.table.clone(),
