@@ -2,9 +2,11 @@
 //! commands do is `command`'s.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::command::answer::{Found, answer};
+use crate::command::backup::{self, Backup};
 use crate::command::boot;
 use crate::command::frame::with_runtime;
 use crate::command::leftovers::list_leftovers;
@@ -27,12 +29,13 @@ Usage:
   webui-init plan [--json]                 tell what a move would do; writes nothing
   webui-init verify [--json]               compare the old database with PostgreSQL now
   webui-init leftovers [--json]            list what could not be stored as it was
+  webui-init backup --to FILE [--compress] [--json]
+                                           copy the old database, also while it is in use
 
 Exit codes: 0 done; 64 usage; 65 the data; 69 PostgreSQL not reachable; 70 a bug; 73 no space for the scratch
 copy; 74 I/O error on the way; 75 another instance or process is in the way; 76 Open WebUI's own schema step
 failed; 77 refused: password, role or privilege; 78 configuration; 126, 127 the command cannot be run or found;
-128 and more: ended by a signal. What plan,
-verify and leftovers find goes to stdout, the log to stderr.
+128 and more: ended by a signal. What a command was asked for goes to stdout, the log to stderr.
 
 It is configured by environment variables, above all DATABASE_URL; the README lists them.
 ";
@@ -47,8 +50,17 @@ enum Command {
     Plan { json: bool },
     Verify { json: bool },
     Leftovers { json: bool },
+    Backup(BackupOptions),
     Help,
     Version,
+}
+
+/// How a backup is to be made.
+#[derive(Debug, PartialEq, Eq)]
+struct BackupOptions {
+    to: PathBuf,
+    compress: bool,
+    json: bool,
 }
 
 /// Runs the program.
@@ -92,6 +104,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
         ["leftovers", flags @ ..] => {
             json_flag("leftovers", flags).map(|json| Command::Leftovers { json })
         }
+        ["backup", ..] => backup_options(&arguments[1..]).map(Command::Backup),
         ["-h" | "--help" | "help", ..] => Ok(Command::Help),
         ["-V" | "--version", ..] => Ok(Command::Version),
         [] => Err(Failure::Usage("no command given".to_owned())),
@@ -109,6 +122,31 @@ fn json_flag(command: &str, flags: &[&str]) -> Result<bool, Failure> {
         _ => Err(Failure::Usage(format!(
             "{command} takes no argument but --json"
         ))),
+    }
+}
+
+/// A file name need not be text.
+fn backup_options(arguments: &[OsString]) -> Result<BackupOptions, Failure> {
+    let (mut to, mut compress, mut json) = (None, false, false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--compress") => compress = true,
+            Some("--json") => json = true,
+            Some("--to") => to = arguments.next().map(PathBuf::from),
+            _ => {
+                return Err(Failure::Usage(format!(
+                    "backup takes --to FILE, --compress and --json, and no {}",
+                    argument.display()
+                )));
+            }
+        }
+    }
+    match to {
+        Some(to) if to.file_name().is_some() => Ok(BackupOptions { to, compress, json }),
+        _ => Err(Failure::Usage(
+            "backup needs the file to write: webui-init backup --to FILE".to_owned(),
+        )),
     }
 }
 
@@ -137,6 +175,9 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(settings) => with_runtime(|_| async move { list_leftovers(&settings, json).await }),
             Err(failure) => answer::<()>("leftovers", json, Err(failure), |()| String::new()),
         },
+        Command::Backup(BackupOptions { to, compress, json }) => {
+            answer("backup", json, back_up(&to, compress), Backup::text)
+        }
         Command::Help => out(HELP).map_err(Failure::Output),
         Command::Version => out(VERSION).map_err(Failure::Output),
     }
@@ -156,6 +197,16 @@ fn verify() -> Result<Found<Audit>, Failure> {
     let audit = with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
     let outcome = audit.outcome();
     Ok((audit, outcome))
+}
+
+/// Needs no PostgreSQL, so it is not asked which one is meant.
+fn back_up(to: &Path, compress: bool) -> Result<Found<Backup>, Failure> {
+    let settings = settings::read_source(std::env::vars_os())?;
+    log::install(settings.log.clone(), settings.log_format);
+    let made = with_runtime(|controls| async move {
+        backup::back_up(&settings, &controls, to, compress).await
+    })?;
+    Ok((made, Ok(())))
 }
 
 /// Reads the environment, and begins the log that it asks for where there is something to do.

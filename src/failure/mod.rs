@@ -115,6 +115,23 @@ pub enum Failure {
     /// `verify` without a source.
     #[error("there is no {0} to compare PostgreSQL with")]
     NothingToCompare(String),
+    /// `backup` without a source.
+    #[error("there is no {0} to copy")]
+    NothingToCopy(String),
+    /// No place for a backup.
+    #[error("no backup can be made")]
+    NoBackup(#[source] ScratchError),
+    /// A file to be made is there already.
+    #[error("{0} is there already, and nothing is ever overwritten")]
+    FileExists(String),
+    /// A file to be made cannot be written.
+    #[error("{path} cannot be written")]
+    CannotWrite {
+        /// The file.
+        path: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
     /// `verify` found rows missing.
     #[error("{0} rows of the old database are missing in PostgreSQL")]
     Missing(u64),
@@ -192,7 +209,15 @@ impl Failure {
             Self::Target(error) => of_target(error),
             Self::Ledger(error) => of_ledger(error),
             Self::Source(error) => of_source(error),
-            Self::Scratch(_) => EX_CANTCREAT,
+            Self::CannotWrite { source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                EX_NOPERM
+            }
+            Self::Scratch(_)
+            | Self::NoBackup(_)
+            | Self::FileExists(_)
+            | Self::CannotWrite { .. } => EX_CANTCREAT,
             Self::Copy(error) => of_copy(error),
             Self::Verify(VerifyError::Target(error)) => during_the_move(error),
             Self::Verify(VerifyError::Differs { .. }) | Self::Runtime(_) => EX_SOFTWARE,
@@ -206,6 +231,7 @@ impl Failure {
             | Self::UsersLost { .. } => EX_DATAERR,
             Self::Settings(_)
             | Self::NothingToCompare(_)
+            | Self::NothingToCopy(_)
             | Self::NoTarget
             | Self::App(AppError::SchemaUnknown { .. }) => EX_CONFIG,
             Self::App(_) => EX_PROTOCOL,
@@ -236,7 +262,10 @@ impl Failure {
                  is, =replace moves the old database in and keeps what is in PostgreSQL in a schema of its own."
                 .to_owned(),
             Self::NoTarget => "Set DATABASE_URL to postgresql://USER:PASSWORD@HOST/DATABASE.".to_owned(),
-            Self::NothingToCompare(_) => {
+            Self::NoBackup(_) | Self::FileExists(_) | Self::CannotWrite { .. } => {
+                self.advice_on_file().to_owned()
+            }
+            Self::NothingToCompare(_) | Self::NothingToCopy(_) => {
                 "Mount the data volume, or set WEBUI_INIT_SQLITE_PATH to the old database.".to_owned()
             }
             Self::Missing(_) => "If they were deleted in Open WebUI after the move, all is well. Otherwise the old database still \
@@ -273,6 +302,20 @@ impl Failure {
         }
     }
 
+    /// What to do about a file that could not be made.
+    fn advice_on_file(&self) -> &'static str {
+        match self {
+            Self::NoBackup(_) => {
+                "Name a folder that is there, that this user may write to, and that has room for the copy. Where \
+                 WEBUI_INIT_BACKUP asks for a backup, there is no move without it."
+            }
+            Self::FileExists(_) => "Name a file that is not there yet, or move that one away.",
+            _ => {
+                "Check that the folder is there, that this user may write to it, and that its disk has room."
+            }
+        }
+    }
+
     /// What a failure to talk to PostgreSQL is once the move has begun: the app's tables may be there by then.
     #[must_use]
     pub fn in_the_move(self) -> Self {
@@ -292,8 +335,11 @@ impl Failure {
             | Self::Output(_)
             | Self::NoTarget
             | Self::NothingToCompare(_)
+            | Self::NothingToCopy(_)
+            | Self::FileExists(_)
             | Self::NeverMoved { .. }
             | Self::Missing(_) => "Nothing was touched.",
+            Self::CannotWrite { .. } => "The old database is untouched, and no half file was left.",
             Self::Copy(CopyError::OutcomeUnknown(_)) => {
                 "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
             }
