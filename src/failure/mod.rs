@@ -9,7 +9,7 @@ use crate::app::AppError;
 use crate::app::names;
 use crate::app::upgrade::UpgradeError;
 use crate::ledger::LedgerError;
-use crate::load::copy::CopyError;
+use crate::load::error::CopyError;
 use crate::load::other_types::InputError;
 use crate::load::proof::VerifyError;
 use crate::postgres::error::{Class, TargetError, classify};
@@ -447,7 +447,7 @@ fn of_copy(error: &CopyError) -> u8 {
             Class::Transient => EX_IOERR,
             class => of_class(class, EX_SOFTWARE),
         },
-        CopyError::RowsRefused { .. } | CopyError::ParentsRefused(_) => EX_DATAERR,
+        CopyError::RowsRefused { .. } => EX_DATAERR,
         CopyError::CameIntoUse(_) | CopyError::AlreadyMoved => EX_TEMPFAIL,
         CopyError::OutcomeUnknown(_) => EX_UNAVAILABLE,
         CopyError::NotRestored(_) | CopyError::ReaderLost => EX_SOFTWARE,
@@ -580,7 +580,7 @@ fn advice_on_copy(error: &CopyError) -> String {
             "Something else writes to this database, perhaps an Open WebUI that was started without webui-init. Stop it and start again."
                 .to_owned()
         }
-        CopyError::RowsRefused { .. } | CopyError::ParentsRefused(_) => {
+        CopyError::RowsRefused { .. } => {
             "Look at PostgreSQL's words above, repair these rows in a copy of the old database, and point WEBUI_INIT_SQLITE_PATH to \
              it."
                 .to_owned()

@@ -264,7 +264,6 @@ fn of_the_move() -> Vec<(Failure, u8)> {
         (refused(refusal("42501")), 77),
         (refused(refusal("42P01")), 70),
         (rows_refused.into(), 65),
-        (CopyError::ParentsRefused(Vec::new()).into(), 65),
         (CopyError::CameIntoUse("chat".to_owned()).into(), 75),
         (CopyError::AlreadyMoved.into(), 75),
         (CopyError::NotRestored("ix".to_owned()).into(), 70),

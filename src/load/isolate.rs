@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::{CancelToken, Client, Error as PgError};
 
 use crate::ledger::lock::LockedTarget;
-use crate::load::copy::CopyError;
+use crate::load::error::CopyError;
 use crate::load::findings::{Findings, Seed};
 use crate::load::plan::{Plan, TablePlan};
 use crate::load::reader::{self, HEADER, ReadError, TRAILER};

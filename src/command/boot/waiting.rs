@@ -7,7 +7,7 @@ use crate::command::boot::Start;
 use crate::failure::{Absent, Failure};
 use crate::ledger::Marker;
 use crate::ledger::lock::LockedTarget;
-use crate::load::copy::CopyError;
+use crate::load::error::CopyError;
 use crate::postgres::error::{Class, chain};
 use crate::postgres::target::Target;
 use crate::settings::Settings;
