@@ -2,20 +2,23 @@
 //! commands do is `command`'s.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::command::answer::{Found, answer};
+use crate::command::backup::{self, Backup};
 use crate::command::boot;
 use crate::command::frame::with_runtime;
 use crate::command::leftovers::list_leftovers;
-use crate::command::plan::survey;
-use crate::command::verify;
+use crate::command::plan::survey::{self, Survey};
+use crate::command::verify::{self, Audit};
 use crate::failure::{EX_SOFTWARE, Failure};
 use crate::output::log::{self, LogFormat};
 use crate::output::secret::Redactor;
-use crate::output::stdout::{out, tell};
+use crate::output::stdout::out;
 use crate::postgres::error::chain;
 use crate::process::exec::{self, EnvironmentChanges};
-use crate::settings::{self, Start};
+use crate::settings::{self, Settings, Start};
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -26,14 +29,18 @@ Usage:
   webui-init plan [--json]                 tell what a move would do; writes nothing
   webui-init verify [--json]               compare the old database with PostgreSQL now
   webui-init leftovers [--json]            list what could not be stored as it was
+  webui-init backup --to FILE [--compress] [--json]
+                                           copy the old database, also while it is in use
 
 Exit codes: 0 done; 64 usage; 65 the data; 69 PostgreSQL not reachable; 70 a bug; 73 no space for the scratch
 copy; 74 I/O error on the way; 75 another instance or process is in the way; 76 Open WebUI's own schema step
 failed; 77 refused: password, role or privilege; 78 configuration; 126, 127 the command cannot be run or found;
-128 and more: ended by a signal. Messages go to stderr, JSON to stdout.
+128 and more: ended by a signal. What a command was asked for goes to stdout, the log to stderr.
 
 It is configured by environment variables, above all DATABASE_URL; the README lists them.
 ";
+
+const VERSION: &str = concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,8 +50,17 @@ enum Command {
     Plan { json: bool },
     Verify { json: bool },
     Leftovers { json: bool },
+    Backup(BackupOptions),
     Help,
     Version,
+}
+
+/// How a backup is to be made.
+#[derive(Debug, PartialEq, Eq)]
+struct BackupOptions {
+    to: PathBuf,
+    compress: bool,
+    json: bool,
 }
 
 /// Runs the program.
@@ -63,14 +79,6 @@ pub fn main() -> ExitCode {
         std::process::exit(i32::from(EX_SOFTWARE));
     }));
     match parse(std::env::args_os().skip(1)) {
-        Ok(Command::Help) => {
-            out(HELP);
-            ExitCode::SUCCESS
-        }
-        Ok(Command::Version) => {
-            out(concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n"));
-            ExitCode::SUCCESS
-        }
         Ok(command) => match run(command) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => report(&failure),
@@ -96,6 +104,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
         ["leftovers", flags @ ..] => {
             json_flag("leftovers", flags).map(|json| Command::Leftovers { json })
         }
+        ["backup", ..] => backup_options(&arguments[1..]).map(Command::Backup),
         ["-h" | "--help" | "help", ..] => Ok(Command::Help),
         ["-V" | "--version", ..] => Ok(Command::Version),
         [] => Err(Failure::Usage("no command given".to_owned())),
@@ -116,61 +125,105 @@ fn json_flag(command: &str, flags: &[&str]) -> Result<bool, Failure> {
     }
 }
 
+/// A file name need not be text.
+fn backup_options(arguments: &[OsString]) -> Result<BackupOptions, Failure> {
+    let (mut to, mut compress, mut json) = (None, false, false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--compress") => compress = true,
+            Some("--json") => json = true,
+            Some("--to") => to = arguments.next().map(PathBuf::from),
+            _ => {
+                return Err(Failure::Usage(format!(
+                    "backup takes --to FILE, --compress and --json, and no {}",
+                    argument.display()
+                )));
+            }
+        }
+    }
+    match to {
+        Some(to) if to.file_name().is_some() => Ok(BackupOptions { to, compress, json }),
+        _ => Err(Failure::Usage(
+            "backup needs the file to write: webui-init backup --to FILE".to_owned(),
+        )),
+    }
+}
+
 fn run(command: Command) -> Result<(), Failure> {
-    let start = match settings::read(std::env::vars_os()) {
-        Ok(start) => start,
-        Err(error) => {
-            install_default_log();
-            return Err(error.into());
-        }
-    };
-    let settings = match start {
-        Start::PassThrough(changes) => {
-            return match command {
-                Command::Boot(app) => become_the_app(&app, &changes),
-                Command::Plan { .. } | Command::Verify { .. } | Command::Leftovers { .. } => {
-                    install_default_log();
-                    Err(Failure::NoTarget)
-                }
-                _ => Ok(()),
-            };
-        }
-        Start::Prepare(settings) => settings,
-    };
-    Redactor::register(settings.dsn.secrets());
-    log::install(settings.log.clone(), settings.log_format);
     match command {
-        Command::Boot(app) => {
-            let start = with_runtime(|controls| async move {
-                boot::prepare(&settings, &controls)
-                    .await
-                    .map(|start| (settings, start))
-            })?;
-            become_the_app(&app, &boot::environment(&start.0, start.1))
+        Command::Boot(app) => match start()? {
+            Start::PassThrough(changes) => become_the_app(&app, &changes),
+            Start::Prepare(settings) => {
+                let (settings, start) = with_runtime(|controls| async move {
+                    let start = boot::prepare(&settings, &controls).await?;
+                    Ok((settings, start))
+                })?;
+                become_the_app(&app, &boot::environment(&settings, start))
+            }
+        },
+        Command::Migrate => match start()? {
+            Start::PassThrough(_) => Ok(()),
+            Start::Prepare(settings) => {
+                with_runtime(|controls| async move { boot::prepare(&settings, &controls).await })
+                    .map(drop)
+            }
+        },
+        Command::Plan { json } => answer("plan", json, plan(), Survey::text),
+        Command::Verify { json } => answer("verify", json, verify(), Audit::text),
+        Command::Leftovers { json } => match with_target() {
+            Ok(settings) => with_runtime(|_| async move { list_leftovers(&settings, json).await }),
+            Err(failure) => answer::<()>("leftovers", json, Err(failure), |()| String::new()),
+        },
+        Command::Backup(BackupOptions { to, compress, json }) => {
+            answer("backup", json, back_up(&to, compress), Backup::text)
         }
-        Command::Migrate => {
-            with_runtime(
-                |controls| async move { boot::prepare(&settings, &controls).await.map(drop) },
-            )
-        }
-        Command::Plan { json } => {
-            let (settings, survey) = with_runtime(|controls| async move {
-                let survey = survey::survey(&settings, &controls).await?;
-                Ok((settings, survey))
-            })?;
-            tell(json, &survey, || survey.text());
-            survey.outcome(&settings)
-        }
-        Command::Verify { json } => {
-            let audit =
-                with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
-            tell(json, &audit, || audit.text());
-            audit.outcome()
-        }
-        Command::Leftovers { json } => {
-            with_runtime(|_| async move { list_leftovers(&settings, json).await })
-        }
-        Command::Help | Command::Version => Ok(()),
+        Command::Help => out(HELP).map_err(Failure::Output),
+        Command::Version => out(VERSION).map_err(Failure::Output),
+    }
+}
+
+fn plan() -> Result<Found<Survey>, Failure> {
+    let settings = with_target()?;
+    let asked = settings.clone();
+    let mut survey =
+        with_runtime(|controls| async move { survey::survey(&asked, &controls).await })?;
+    let outcome = survey.outcome(&settings);
+    Ok((survey, outcome))
+}
+
+fn verify() -> Result<Found<Audit>, Failure> {
+    let settings = with_target()?;
+    let audit = with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
+    let outcome = audit.outcome();
+    Ok((audit, outcome))
+}
+
+/// Needs no PostgreSQL, so it is not asked which one is meant.
+fn back_up(to: &Path, compress: bool) -> Result<Found<Backup>, Failure> {
+    let settings = settings::read_source(std::env::vars_os())?;
+    log::install(settings.log.clone(), settings.log_format);
+    let made = with_runtime(|controls| async move {
+        backup::back_up(&settings, &controls, to, compress).await
+    })?;
+    Ok((made, Ok(())))
+}
+
+/// Reads the environment, and begins the log that it asks for where there is something to do.
+fn start() -> Result<Start, Failure> {
+    let start = settings::read(std::env::vars_os())?;
+    if let Start::Prepare(settings) = &start {
+        Redactor::register(settings.dsn.secrets());
+        log::install(settings.log.clone(), settings.log_format);
+    }
+    Ok(start)
+}
+
+/// The settings of a command that does not work without PostgreSQL.
+fn with_target() -> Result<Box<Settings>, Failure> {
+    match start()? {
+        Start::Prepare(settings) => Ok(settings),
+        Start::PassThrough(_) => Err(Failure::NoTarget),
     }
 }
 

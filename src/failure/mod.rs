@@ -115,6 +115,23 @@ pub enum Failure {
     /// `verify` without a source.
     #[error("there is no {0} to compare PostgreSQL with")]
     NothingToCompare(String),
+    /// `backup` without a source.
+    #[error("there is no {0} to copy")]
+    NothingToCopy(String),
+    /// No place for a backup.
+    #[error("no backup can be made")]
+    NoBackup(#[source] ScratchError),
+    /// A file to be made is there already.
+    #[error("{0} is there already, and nothing is ever overwritten")]
+    FileExists(String),
+    /// A file to be made cannot be written.
+    #[error("{path} cannot be written")]
+    CannotWrite {
+        /// The file.
+        path: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
     /// `verify` found rows missing.
     #[error("{0} rows of the old database are missing in PostgreSQL")]
     Missing(u64),
@@ -179,6 +196,9 @@ pub enum Failure {
     /// The operating system refused something basic.
     #[error("the program could not start its runtime")]
     Runtime(#[from] std::io::Error),
+    /// What was found could not be written.
+    #[error("the answer could not be written to stdout")]
+    Output(#[source] std::io::Error),
 }
 
 impl Failure {
@@ -189,7 +209,15 @@ impl Failure {
             Self::Target(error) => of_target(error),
             Self::Ledger(error) => of_ledger(error),
             Self::Source(error) => of_source(error),
-            Self::Scratch(_) => EX_CANTCREAT,
+            Self::CannotWrite { source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                EX_NOPERM
+            }
+            Self::Scratch(_)
+            | Self::NoBackup(_)
+            | Self::FileExists(_)
+            | Self::CannotWrite { .. } => EX_CANTCREAT,
             Self::Copy(error) => of_copy(error),
             Self::Verify(VerifyError::Target(error)) => during_the_move(error),
             Self::Verify(VerifyError::Differs { .. }) | Self::Runtime(_) => EX_SOFTWARE,
@@ -203,10 +231,12 @@ impl Failure {
             | Self::UsersLost { .. } => EX_DATAERR,
             Self::Settings(_)
             | Self::NothingToCompare(_)
+            | Self::NothingToCopy(_)
             | Self::NoTarget
             | Self::App(AppError::SchemaUnknown { .. }) => EX_CONFIG,
             Self::App(_) => EX_PROTOCOL,
             Self::NotThisInstance { .. } => EX_TEMPFAIL,
+            Self::Output(_) => EX_IOERR,
             Self::Interrupted { number, .. } => 128 + number,
         }
     }
@@ -232,7 +262,10 @@ impl Failure {
                  is, =replace moves the old database in and keeps what is in PostgreSQL in a schema of its own."
                 .to_owned(),
             Self::NoTarget => "Set DATABASE_URL to postgresql://USER:PASSWORD@HOST/DATABASE.".to_owned(),
-            Self::NothingToCompare(_) => {
+            Self::NoBackup(_) | Self::FileExists(_) | Self::CannotWrite { .. } => {
+                self.advice_on_file().to_owned()
+            }
+            Self::NothingToCompare(_) | Self::NothingToCopy(_) => {
                 "Mount the data volume, or set WEBUI_INIT_SQLITE_PATH to the old database.".to_owned()
             }
             Self::Missing(_) => "If they were deleted in Open WebUI after the move, all is well. Otherwise the old database still \
@@ -264,7 +297,22 @@ impl Failure {
                     .to_owned()
             }
             Self::Interrupted { .. } => "The next start begins again from the untouched old database.".to_owned(),
+            Self::Output(_) => "Check where stdout leads: a disk may be full.".to_owned(),
             Self::Runtime(_) => "Look at the container's limits for processes, threads and open files.".to_owned(),
+        }
+    }
+
+    /// What to do about a file that could not be made.
+    fn advice_on_file(&self) -> &'static str {
+        match self {
+            Self::NoBackup(_) => {
+                "Name a folder that is there, that this user may write to, and that has room for the copy. Where \
+                 WEBUI_INIT_BACKUP asks for a backup, there is no move without it."
+            }
+            Self::FileExists(_) => "Name a file that is not there yet, or move that one away.",
+            _ => {
+                "Check that the folder is there, that this user may write to it, and that its disk has room."
+            }
         }
     }
 
@@ -284,10 +332,14 @@ impl Failure {
             Self::Usage(_)
             | Self::Settings(_)
             | Self::Runtime(_)
+            | Self::Output(_)
             | Self::NoTarget
             | Self::NothingToCompare(_)
+            | Self::NothingToCopy(_)
+            | Self::FileExists(_)
             | Self::NeverMoved { .. }
             | Self::Missing(_) => "Nothing was touched.",
+            Self::CannotWrite { .. } => "The old database is untouched, and no half file was left.",
             Self::Copy(CopyError::OutcomeUnknown(_)) => {
                 "The old database is untouched. PostgreSQL holds either all of the move or nothing of it."
             }

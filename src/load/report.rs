@@ -17,10 +17,11 @@ pub struct Report {
     /// Of these, stored exactly as they were.
     pub unchanged: u64,
     /// Originals kept in `webui_init.leftover`.
-    pub leftovers: u64,
+    pub kept_aside: u64,
     /// Bytes sent to PostgreSQL.
     pub bytes: u64,
-    /// Seconds by stage.
+    /// Seconds by stage; none of a move that was only foretold.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub seconds: BTreeMap<&'static str, f64>,
     /// Every table that held rows.
     pub tables: Vec<TableReport>,
@@ -36,7 +37,7 @@ pub struct TableReport {
     /// Rows in the target.
     pub rows: u64,
     /// Originals kept, by reason.
-    pub leftovers: BTreeMap<String, KeptReport>,
+    pub kept_aside: BTreeMap<String, KeptReport>,
 }
 
 /// Originals kept for one reason.
@@ -59,7 +60,7 @@ impl Report {
             .map(TableReport::new)
             .collect();
         let kept = |in_place: bool| -> u64 {
-            let all = tables.iter().flat_map(|table| table.leftovers.values());
+            let all = tables.iter().flat_map(|table| table.kept_aside.values());
             all.filter(|kept| kept.row_is_in_place == in_place)
                 .map(|kept| kept.count)
                 .sum()
@@ -68,7 +69,7 @@ impl Report {
         Self {
             rows,
             unchanged: rows - tallies.iter().map(|tally| tally.altered).sum::<u64>(),
-            leftovers: kept(true) + kept(false),
+            kept_aside: kept(true) + kept(false),
             bytes: tallies.iter().map(|tally| tally.bytes).sum(),
             seconds,
             tables,
@@ -118,7 +119,7 @@ impl Report {
         ] {
             for table in &self.tables {
                 for (reason, kept) in table
-                    .leftovers
+                    .kept_aside
                     .iter()
                     .filter(|(_, kept)| kept.row_is_in_place == in_place)
                 {
@@ -143,7 +144,7 @@ impl Report {
 
 impl TableReport {
     fn new(tally: &TableTally) -> Self {
-        let leftovers = tally
+        let kept_aside = tally
             .leftovers
             .iter()
             .map(|(reason, kept)| {
@@ -159,12 +160,12 @@ impl TableReport {
             table: tally.table.clone(),
             read: tally.read,
             rows: tally.digest.rows,
-            leftovers,
+            kept_aside,
         }
     }
 
     fn kept(&self, in_place: bool) -> u64 {
-        self.leftovers
+        self.kept_aside
             .values()
             .filter(|kept| kept.row_is_in_place == in_place)
             .map(|kept| kept.count)

@@ -1,6 +1,8 @@
 //! Owns what leaves the program: the log, progress, results.
 
+pub mod clock;
 pub mod log;
 pub mod progress;
 pub mod secret;
 pub mod stdout;
+pub mod words;

@@ -17,6 +17,10 @@ use crate::output::secret::Secret;
 use crate::postgres::dsn::{self, Backend, Dsn, LibpqEnv, Parts};
 use crate::process::exec::EnvironmentChanges;
 
+mod source_only;
+
+pub use source_only::{SourceSettings, read_source};
+
 const PREFIX: &str = "WEBUI_INIT_";
 
 /// The variables that override `DATABASE_URL` when all of them are set. The app does the same, and a
@@ -64,10 +68,12 @@ struct Environment {
     webui_init_log: Option<String>,
     webui_init_log_format: Option<String>,
     webui_init_disable: Option<String>,
+    webui_init_backup: Option<String>,
 }
 
 /// The names of our own variables; any other `WEBUI_INIT_…` is a typo worth a warning.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
+    "BACKUP",
     "SQLITE_PATH",
     "APP_DIR",
     "PYTHON",
@@ -151,6 +157,8 @@ pub struct Settings {
     pub app: AppSettings,
     /// Where the private copy goes; without it, beside the source or in the temporary directory.
     pub scratch: Option<PathBuf>,
+    /// A folder for a backup of the source; without it, none is made.
+    pub backup: Option<PathBuf>,
     /// How long to wait for PostgreSQL.
     pub wait: Duration,
     /// How long to wait for another instance's move.
@@ -329,15 +337,7 @@ fn assemble(
     mut changes: EnvironmentChanges,
     problems: &mut Vec<String>,
 ) -> Option<Settings> {
-    let data_dir = environment
-        .data_dir
-        .as_deref()
-        .unwrap_or("/app/backend/data");
-    let data_dir = &std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.into());
-    let source = environment
-        .webui_init_sqlite_path
-        .as_ref()
-        .map_or_else(|| data_dir.join("webui.db"), absolute);
+    let (data_dir, source) = data_dir_and_source(environment);
     let has_secret_key =
         environment.webui_secret_key.is_some() || environment.webui_jwt_secret_key.is_some();
     let log = filter(environment.webui_init_log.as_deref(), problems);
@@ -402,6 +402,7 @@ fn assemble(
         source,
         app: app_settings(environment, has_secret_key),
         scratch: environment.webui_init_scratch_dir.as_ref().map(absolute),
+        backup: environment.webui_init_backup.as_ref().map(absolute),
         wait,
         lock_wait,
         on_conflict,
@@ -415,6 +416,20 @@ fn assemble(
         warnings,
         dsn,
     })
+}
+
+/// The app's data folder, and the old database.
+fn data_dir_and_source(environment: &Environment) -> (PathBuf, PathBuf) {
+    let data_dir = environment
+        .data_dir
+        .as_deref()
+        .unwrap_or("/app/backend/data");
+    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.into());
+    let source = environment
+        .webui_init_sqlite_path
+        .as_ref()
+        .map_or_else(|| data_dir.join("webui.db"), absolute);
+    (data_dir, source)
 }
 
 /// Children have another working directory.

@@ -31,6 +31,7 @@ fn where_nothing_was_moved_nothing_is_verified() {
         let source = with_a_plugin();
         verify(&source, &database)
             .expect(65)
+            .answers(&["NOT MOVED: no move has been recorded in"])
             .says(&["nothing has been moved into", "record"]);
     }
 }

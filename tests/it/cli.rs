@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::{
-    Fault, Postgres, Program, Proxy, Snapshot, Source, command, expect_moved, expect_untouched,
-    free_port, need, tool,
+    Fault, Postgres, Program, Proxy, Snapshot, Source, expect_moved, expect_untouched, free_port,
+    need, tool,
 };
 
 /// A URL at which nothing listens.
@@ -372,10 +372,7 @@ fn the_parts_of_a_url_win_over_the_url_as_in_the_app() {
 }
 
 #[test]
-fn stdout_stays_empty_but_for_json() {
-    for name in ["plan", "verify", "leftovers"] {
-        need!(command(name));
-    }
+fn what_a_command_finds_is_on_stdout_and_only_that() {
     let server = need!(Postgres::shared());
     let database = server.create_database("stdout");
     let source = Source::small();
@@ -384,23 +381,82 @@ fn stdout_stays_empty_but_for_json() {
         Program::new(arguments)
             .source(&source)
             .target(database.url())
+            // Whatever the log leaves out, an answer is an answer.
+            .env("WEBUI_INIT_LOG", "error")
             .run()
     };
-    let json = |arguments: &[&str]| -> serde_json::Value {
-        let stdout = run(arguments).expect(0).stdout;
-        serde_json::from_str(&stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error} in {stdout}"))
+    let answer = |command: &str, code, texts: &[&str]| {
+        let text = run(&[command]).expect(code).answers(texts);
+        assert_eq!(text.stderr.is_empty(), code == 0, "{}", text.stderr);
+        run(&[command, "--json"]).expect(code).document();
     };
-    assert!(json(&["plan", "--json"]).is_object());
+    answer("plan", 0, &["is moved"]);
+    answer("verify", 65, &["NOT MOVED"]);
+    answer("leftovers", 0, &["No move has been recorded"]);
     expect_untouched(&database);
     assert!(database.counts().is_empty(), "plan made tables");
     run(&["migrate"]).expect(0).prints("");
     run(&["migrate"]).expect(0).prints("");
-    json(&["plan", "--json"]);
-    json(&["verify", "--json"]);
-    json(&["leftovers", "--json"]);
+    answer("plan", 0, &["the move is done"]);
+    answer("verify", 0, &["All ", " unchanged."]);
+    answer("leftovers", 0, &["Nothing is kept aside"]);
+    database.query(
+        "INSERT INTO webui_init.leftover (target_schema, table_name, source_rowid, reason, row)
+         VALUES ('public', 'chat', 5, 'repaired:json_nul', '{\"id\": \"c5\", \"title\": \"a\"}'),
+                ('public', 'plugin', 7, 'unknown_table', '{\"n\": 1}')",
+    );
+    answer(
+        "leftovers",
+        0,
+        &[
+            "chat c5: stored in another form",
+            "plugin row 7 of webui.db: not stored",
+        ],
+    );
     assert_eq!(source.snapshot(), before);
     expect_moved(&source, &database);
+}
+
+#[test]
+fn an_error_is_json_too() {
+    for command in ["plan", "verify", "leftovers"] {
+        let run = |name: &str, value: &str| {
+            let program = Program::new([command, "--json"]).env(name, value);
+            program.env("WEBUI_INIT_WAIT_SECS", "0").run()
+        };
+        let document = run("DATABASE_URL", &nowhere()).expect(69).document();
+        let cause = document["error"]["cause"].as_str().expect("a cause");
+        assert!(cause.contains("refused"), "{cause}");
+        let wrong = run("DATABASE_URL", "mysql://webui:canary@127.0.0.1/webui").expect(78);
+        assert!(!wrong.document().to_string().contains("canary"));
+    }
+}
+
+#[test]
+fn whoever_reads_no_further_is_no_failure_and_a_full_disk_is_one() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("pipe");
+    let source = Source::small();
+    let shell = |rest: &str| {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("{} {rest}", env!("CARGO_BIN_EXE_webui-init")),
+        ]);
+        Program::from_command(command)
+            .source(&source)
+            .target(database.url())
+            .run()
+    };
+    for command in ["plan", "plan --json", "leftovers --json", "--help"] {
+        let closed = format!("{command} 3>&1 >&- | true");
+        shell(&closed).expect(0);
+        let piped = format!("{command} | head -c 1 >/dev/null; exit 0");
+        shell(&piped).expect(0).never_says("panicked");
+        shell(&format!("{command} >/dev/full"))
+            .expect(74)
+            .says(&["stdout"]);
+    }
 }
 
 #[test]

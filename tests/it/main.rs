@@ -4,6 +4,7 @@
 mod support;
 
 mod all_clear;
+mod backup;
 mod cli;
 mod corpus;
 mod crowds;

@@ -7,6 +7,7 @@ mod waiting;
 use std::convert::identity;
 use std::time::Duration;
 
+use crate::command::backup;
 use crate::command::boot::moving::Move;
 use crate::command::boot::waiting::{
     after_the_move, another_has_moved, fall_back, wait_for_another,
@@ -163,9 +164,15 @@ async fn move_the_data(
     failpoint::or_fail("ledger_made")?;
     attempts::begin(locked.target(), &server.schema).await;
     let the_move = Move::new(settings, controls, locked, server, &look.app_tables);
-    let moved = Box::pin(the_move.run(opened.source, opened.census.users))
-        .await
-        .map_err(Failure::in_the_move);
+    let moved = Box::pin(async {
+        let source = match &settings.backup {
+            Some(folder) => backup::back_up_source(controls, opened.source, folder).await?,
+            None => opened.source,
+        };
+        the_move.run(source, opened.census.users).await
+    })
+    .await
+    .map_err(Failure::in_the_move);
     if let Err(failure) = &moved {
         attempts::end(locked.target(), &server.schema, failure.exit_code()).await;
     }

@@ -310,9 +310,9 @@ impl<'a> Move<'a> {
         failpoint::or_fail("verified")?;
 
         let report = Report::new(&verified.copied().tallies, self.seconds);
-        if self.settings.leftovers == Leftovers::Fail && report.leftovers > 0 {
+        if self.settings.leftovers == Leftovers::Fail && report.kept_aside > 0 {
             return Err(Failure::Leftovers {
-                count: report.leftovers,
+                count: report.kept_aside,
                 summary: report.summary(),
             });
         }
@@ -325,7 +325,7 @@ impl<'a> Move<'a> {
             target_revision: &origin.head,
             rows: signed(report.rows),
             bytes: signed(report.bytes),
-            leftovers: signed(report.leftovers),
+            leftovers: signed(report.kept_aside),
             report: &json,
             seconds: self.begun.elapsed().as_secs_f64(),
         };
@@ -341,10 +341,10 @@ impl<'a> Move<'a> {
             self.begun.elapsed().as_secs_f64(),
             report.summary()
         );
-        if report.leftovers > 0 {
+        if report.kept_aside > 0 {
             tracing::warn!(
                 "{} originals are kept in webui_init.leftover; `webui-init leftovers` lists them",
-                report.leftovers
+                report.kept_aside
             );
         }
         copy::analyze(self.locked, &plan).await;

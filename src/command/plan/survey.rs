@@ -20,7 +20,8 @@ use crate::load::other_types;
 use crate::load::plan::Plan;
 use crate::load::reader::{self, Nowhere, ReadError, TableTally};
 use crate::load::report::Report;
-use crate::output::progress;
+use crate::output::stdout::Trouble;
+use crate::output::{clock, progress};
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::error::chain;
 use crate::postgres::target::{Server, Target};
@@ -70,31 +71,10 @@ pub struct Survey {
     /// What could not be foreseen.
     pub unforeseen: Vec<String>,
     /// All that a move would fail at, whether or not the next start comes to one.
-    pub blockers: Vec<Blocker>,
+    pub blockers: Vec<Trouble>,
     /// Why the next start fails, if it does.
     #[serde(skip)]
     failure: Option<Failure>,
-}
-
-/// Something that a move would fail at.
-#[derive(Debug, Serialize)]
-pub struct Blocker {
-    /// The exit code.
-    pub exit_code: u8,
-    /// The cause.
-    pub cause: String,
-    /// What to do about it.
-    pub next: String,
-}
-
-impl From<&Failure> for Blocker {
-    fn from(failure: &Failure) -> Self {
-        Self {
-            exit_code: failure.exit_code(),
-            cause: chain(failure),
-            next: failure.advice(),
-        }
-    }
 }
 
 /// The source as found.
@@ -106,8 +86,25 @@ pub struct SourceSurvey {
     pub bytes: u64,
     /// Its Alembic revision.
     pub revision: Option<String>,
-    /// Users, chats, newest change.
-    pub census: Census,
+    /// Accounts.
+    pub users: i64,
+    /// Chats.
+    pub chats: i64,
+    /// When a chat was last changed.
+    pub newest_change: Option<String>,
+}
+
+impl SourceSurvey {
+    fn new(source: &Source, census: &Census) -> Self {
+        Self {
+            path: source.name().to_owned(),
+            bytes: source.bytes(),
+            revision: source.revision.clone(),
+            users: census.users,
+            chats: census.chats,
+            newest_change: census.newest.and_then(clock::of_seconds),
+        }
+    }
 }
 
 /// Reads both sides.
@@ -136,19 +133,14 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
     survey.target_revision = revision::of_target(&target, &server.schema).await?;
     let opened = look::open(settings, controls, 2).await?;
     let mut look = look::look(settings, &target, &server, opened).await?;
-    survey.blockers = look.seen.problems.iter().map(Blocker::from).collect();
+    survey.blockers = look.seen.problems.iter().map(Trouble::from).collect();
     survey.in_use.clone_from(&look.seen.in_use);
     let decision = decide(&look.seen, Asked::from(settings));
     (survey.state, survey.failure) = foretold(decision, settings, &mut look);
     let Some(Opened { source, census }) = look.opened else {
         return Ok(survey);
     };
-    survey.source = Some(SourceSurvey {
-        path: source.name().to_owned(),
-        bytes: source.bytes(),
-        revision: source.revision.clone(),
-        census: census.clone(),
-    });
+    survey.source = Some(SourceSurvey::new(&source, &census));
     // What a newer file holds, this image cannot judge.
     let newer = matches!(
         survey.failure,
@@ -241,9 +233,9 @@ impl Survey {
     ///
     /// # Errors
     /// The next start's.
-    pub fn outcome(self, settings: &Settings) -> Result<(), Failure> {
-        let exceptions = self.report.map_or(0, |report| report.leftovers);
-        match self.failure {
+    pub fn outcome(&mut self, settings: &Settings) -> Result<(), Failure> {
+        let exceptions = self.report.as_ref().map_or(0, |report| report.kept_aside);
+        match self.failure.take() {
             Some(failure) => Err(failure),
             None if exceptions > 0
                 && settings.leftovers == Leftovers::Fail
@@ -403,8 +395,8 @@ impl Survey {
                     "{} ({}, {} users, {} chats, revision {})",
                     source.path,
                     progress::bytes(source.bytes),
-                    source.census.users,
-                    source.census.chats,
+                    source.users,
+                    source.chats,
                     source.revision.as_deref().unwrap_or("before Alembic")
                 )
             },

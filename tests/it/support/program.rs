@@ -59,6 +59,12 @@ impl Program {
         Self { command, folder }
     }
 
+    /// One more argument.
+    pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
@@ -271,6 +277,39 @@ impl Outcome {
             );
         }
         self
+    }
+
+    /// Fails unless stdout has each of these texts.
+    #[track_caller]
+    pub fn answers(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "no {text:?} in stdout:\n{}",
+                self.stdout
+            );
+        }
+        self
+    }
+
+    /// Stdout as the JSON document that the schema in `docs/schema` describes, with this exit code in it.
+    #[track_caller]
+    pub fn document(&self) -> serde_json::Value {
+        let document: serde_json::Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.stdout));
+        let name = document["schema"].as_str().expect("the name of a schema");
+        let file = name.replace("webui-init/", "").replace('/', "-");
+        let path = super::repository(&format!("docs/schema/{file}.json"));
+        let schema = std::fs::read_to_string(path).expect("a schema of that name");
+        let schema = serde_json::from_str(&schema).expect("a schema in JSON");
+        let schema = jsonschema::validator_for(&schema).expect("a schema");
+        let wrong: Vec<String> = schema
+            .iter_errors(&document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}\nin {document:#}");
+        assert_eq!(document["exit_code"], self.code());
+        document
     }
 
     /// Fails if stdout or stderr has this text.
