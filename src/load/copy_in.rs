@@ -16,7 +16,7 @@ use crate::load::begun::Taken;
 use crate::load::error::{CopyError, Refused, Stopped, refused};
 use crate::load::findings::Findings;
 use crate::load::plan::{Plan, TablePlan};
-use crate::load::reader::{self, Event, Outlet, ReadError, TableTally};
+use crate::load::reader::{self, ChannelSink, Event, NoReceiver, ReadError, TableTally};
 use crate::output::progress::Reporter;
 use crate::postgres::error::is_about_rows;
 use crate::settings::Verify;
@@ -66,11 +66,11 @@ impl Taken {
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let plan = Arc::clone(&self.plan);
         let reading = tokio::task::spawn_blocking(move || {
-            let mut outlet = Outlet {
+            let mut sink = ChannelSink {
                 events: sender,
                 digests,
             };
-            let result = reader::read(&source, &plan, &findings, &mut outlet);
+            let result = reader::read(&source, &plan, &findings, &mut sink);
             (source, result)
         });
         // The channel closes when either side fails, so both end. PostgreSQL's error comes first: a reader
@@ -90,13 +90,13 @@ impl Taken {
 
     async fn complete(
         self,
-        read: Result<Vec<TableTally>, ReadError>,
+        read: Result<Vec<TableTally>, ReadError<NoReceiver>>,
         reporter: &Reporter,
     ) -> Result<Copied, Stopped> {
         let tallies = match read {
             Ok(tallies) => tallies,
             Err(ReadError::Source(error)) => return Err(error.into()),
-            Err(ReadError::NoReceiver) => return Err(CopyError::ReaderLost.into()),
+            Err(ReadError::Stopped(NoReceiver)) => return Err(CopyError::ReaderLost.into()),
         };
         let refused = reader::refused_parents(&tallies, &self.catalogue);
         if !refused.is_empty() {

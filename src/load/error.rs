@@ -5,7 +5,7 @@ use thiserror::Error;
 use tokio_postgres::Error as PgError;
 
 use crate::ledger::LedgerError;
-use crate::load::findings::Seed;
+use crate::load::findings::RefusedRow;
 use crate::postgres::error::TargetError;
 use crate::sqlite::source::SourceError;
 
@@ -60,7 +60,7 @@ pub enum CopyError {
 #[derive(Debug)]
 pub enum Refused {
     /// Rows without a place in the target were found on the way, and others refer to them.
-    Parents(Vec<Seed>),
+    Parents(Vec<RefusedRow>),
     /// Some rows of one table, which must be searched for.
     Rows {
         /// The table.

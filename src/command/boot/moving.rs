@@ -17,7 +17,7 @@ use crate::ledger::lock::LockedTarget;
 use crate::load::begun::{Begun, Taking};
 use crate::load::copy_in::{Copied, Loaded};
 use crate::load::error::{CopyError, Refused};
-use crate::load::findings::{Findings, Seed};
+use crate::load::findings::{Findings, RefusedRow};
 use crate::load::isolate::Isolation;
 use crate::load::maintenance;
 use crate::load::other_types;
@@ -185,10 +185,10 @@ impl<'a> Move<'a> {
         catalogue: &Catalogue,
         plan: &Plan,
     ) -> Result<(Copied, Source), Failure> {
-        let mut seeds: Vec<Seed> = Vec::new();
+        let mut known: Vec<RefusedRow> = Vec::new();
         loop {
             let (findings, loaded, more);
-            (source, findings) = self.search(source, catalogue, plan, &seeds).await?;
+            (source, findings) = self.search(source, catalogue, plan, &known).await?;
             (source, loaded) = self.attempt(source, &findings, catalogue, plan).await?;
             match loaded {
                 Loaded::Complete(copied) => return Ok((*copied, source)),
@@ -201,7 +201,7 @@ impl<'a> Move<'a> {
             }
             let reporter = &self.controls.reporter;
             reporter.update(|progress| (progress.rows, progress.bytes) = (0, 0));
-            seeds.extend(more);
+            known.extend(more);
         }
     }
 
@@ -210,13 +210,13 @@ impl<'a> Move<'a> {
         source: Source,
         catalogue: &Catalogue,
         plan: &Plan,
-        seeds: &[Seed],
+        refused: &[RefusedRow],
     ) -> Result<(Source, Findings), Failure> {
         let reporter = &self.controls.reporter;
         reporter.stage("looking for rows that PostgreSQL must refuse");
-        let (catalogue, plan, seeds) = (catalogue.clone(), plan.clone(), seeds.to_vec());
+        let (catalogue, plan, refused) = (catalogue.clone(), plan.clone(), refused.to_vec());
         let found = on_source(source, move |source| {
-            let found = Findings::search(source.connection(), &plan, &catalogue, &seeds);
+            let found = Findings::search(source.connection(), &plan, &catalogue, &refused);
             found.map_err(|error| source.failed(error))
         })
         .await?;
@@ -267,7 +267,7 @@ impl<'a> Move<'a> {
         catalogue: &Catalogue,
         plan: &Plan,
         (table, why): (String, PgError),
-    ) -> Result<(Source, Vec<Seed>), Failure> {
+    ) -> Result<(Source, Vec<RefusedRow>), Failure> {
         let code = why.code().map_or("", tokio_postgres::error::SqlState::code);
         tracing::info!(
             "PostgreSQL refuses rows of {table} (SQLSTATE {code}); looking for them one by one"
