@@ -4,5 +4,7 @@ pub mod abilities;
 pub mod catalogue;
 pub mod dsn;
 pub mod error;
+pub mod explain;
+pub mod place;
 pub mod target;
 pub mod tls;
