@@ -293,6 +293,27 @@ impl Failure {
             Self::Copy(error) => moving::of_copy(error, context),
             Self::Verify(error) => moving::of_proof(error, context),
             Self::File(error) => file::of_file(error),
+            Self::Conflict { .. }
+            | Self::Missing(_)
+            | Self::NeverMoved { .. }
+            | Self::SharedAddresses { .. }
+            | Self::UsersLost { .. }
+            | Self::Leftovers { .. } => Row::new(EX_DATAERR, Safe::Both, self.about_the_data()),
+            Self::Usage(_)
+            | Self::Settings(_)
+            | Self::NoTarget
+            | Self::Exec(_)
+            | Self::Interrupted { .. }
+            | Self::Runtime(_)
+            | Self::Output(_)
+            | Self::NotThisInstance { .. }
+            | Self::NothingToCompare(_) => self.of_the_run(),
+        }
+    }
+
+    /// The row of what is neither a database's nor a file's.
+    fn of_the_run(&self) -> Row {
+        match self {
             Self::Usage(_) => Row::new(
                 EX_USAGE,
                 Safe::NothingBegun,
@@ -336,12 +357,8 @@ impl Failure {
                 Safe::Both,
                 "mount the data volume, or set WEBUI_INIT_SQLITE_PATH to webui.db or a copy of it.",
             ),
-            Self::Conflict { .. }
-            | Self::Missing(_)
-            | Self::NeverMoved { .. }
-            | Self::SharedAddresses { .. }
-            | Self::UsersLost { .. }
-            | Self::Leftovers { .. } => Row::new(EX_DATAERR, Safe::Both, self.about_the_data()),
+            // The others have rows of their own.
+            _ => Row::new(EX_SOFTWARE, Safe::Both, "please report this with the log."),
         }
     }
 
