@@ -1,6 +1,8 @@
 //! Owns the end that is not good: the one place that turns an error into an exit code (sysexits), what was
 //! left untouched, and the next step to take.
 
+mod refusal;
+
 use std::fmt;
 
 use thiserror::Error;
@@ -17,6 +19,8 @@ use crate::process::exec::ExecError;
 use crate::settings::SettingsError;
 use crate::sqlite::scratch::ScratchError;
 use crate::sqlite::source::{self, SourceError};
+
+pub use refusal::Refusal;
 
 /// Wrong usage of the command line.
 pub const EX_USAGE: u8 = 64;
@@ -109,6 +113,9 @@ pub enum Failure {
         /// The source.
         source_path: String,
     },
+    /// What was found speaks against a start.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A command that needs PostgreSQL, and `DATABASE_URL` names none.
     #[error("DATABASE_URL names no PostgreSQL")]
     NoTarget,
@@ -209,6 +216,7 @@ impl Failure {
             Self::Target(error) => of_target(error),
             Self::Ledger(error) => of_ledger(error),
             Self::Source(error) => of_source(error),
+            Self::Refused(refusal) => refusal.code(),
             Self::CannotWrite { source, .. }
                 if source.kind() == std::io::ErrorKind::PermissionDenied =>
             {
@@ -249,6 +257,7 @@ impl Failure {
             Self::Target(error) | Self::Verify(VerifyError::Target(error)) => advice_on_target(error),
             Self::Ledger(error) => advice_on_ledger(error),
             Self::Source(error) => advice_on_source(error),
+            Self::Refused(refusal) => refusal.next(),
             Self::Scratch(_) => {
                 "Make room, or point WEBUI_INIT_SCRATCH_DIR at a disk with room for twice the old database.".to_owned()
             }

@@ -4,5 +4,6 @@ pub mod abilities;
 pub mod catalogue;
 pub mod dsn;
 pub mod error;
+pub mod presence;
 pub mod target;
 pub mod tls;

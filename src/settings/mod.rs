@@ -69,11 +69,15 @@ struct Environment {
     webui_init_log_format: Option<String>,
     webui_init_disable: Option<String>,
     webui_init_backup: Option<String>,
+    webui_init_source: Option<String>,
+    webui_init_move_again: Option<String>,
 }
 
 /// The names of our own variables; any other `WEBUI_INIT_…` is a typo worth a warning.
-const OWN: [&str; 14] = [
+const OWN: [&str; 16] = [
     "BACKUP",
+    "SOURCE",
+    "MOVE_AGAIN",
     "SQLITE_PATH",
     "APP_DIR",
     "PYTHON",
@@ -98,6 +102,17 @@ pub enum OnConflict {
     Fail,
     /// Move what is there out of the way, then move `webui.db` in.
     Replace,
+}
+
+/// `WEBUI_INIT_SOURCE`: whether there ought to be data to move, while PostgreSQL has no users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It is found out.
+    FoundOut,
+    /// A start without any fails.
+    Required,
+    /// A fresh start is wanted, whatever lies there.
+    Nothing,
 }
 
 /// `WEBUI_INIT_ON_FAILURE`: what follows a failed move.
@@ -151,6 +166,12 @@ pub struct Settings {
     pub schema: Option<String>,
     /// The source: `webui.db`.
     pub source: PathBuf,
+    /// Whether its path was named, and is not the default.
+    pub source_is_named: bool,
+    /// Whether there ought to be data to move.
+    pub expected: Expected,
+    /// Whether data that was moved before may be moved once more.
+    pub move_again: bool,
     /// Whether the app would find the source there by itself.
     pub source_is_the_apps_default: bool,
     /// Open WebUI's own commands.
@@ -363,6 +384,13 @@ fn assemble(
         ],
         problems,
     );
+    let expected = expected(environment, problems);
+    let move_again = boolean(
+        "WEBUI_INIT_MOVE_AGAIN",
+        environment.webui_init_move_again.as_deref(),
+        false,
+        problems,
+    );
     let on_failure = choice(
         "WEBUI_INIT_ON_FAILURE",
         environment.webui_init_on_failure.as_deref(),
@@ -399,6 +427,9 @@ fn assemble(
     Some(Settings {
         schema: environment.database_schema.clone(),
         source_is_the_apps_default: source == data_dir.join("webui.db"),
+        source_is_named: environment.webui_init_sqlite_path.is_some(),
+        expected,
+        move_again,
         source,
         app: app_settings(environment, has_secret_key),
         scratch: environment.webui_init_scratch_dir.as_ref().map(absolute),
@@ -416,6 +447,22 @@ fn assemble(
         warnings,
         dsn,
     })
+}
+
+fn expected(environment: &Environment, problems: &mut Vec<String>) -> Expected {
+    let value = environment.webui_init_source.as_deref();
+    if value.is_none() {
+        return Expected::FoundOut;
+    }
+    choice(
+        "WEBUI_INIT_SOURCE",
+        value,
+        &[
+            ("required", Expected::Required),
+            ("none", Expected::Nothing),
+        ],
+        problems,
+    )
 }
 
 /// The app's data folder, and the old database.
