@@ -12,11 +12,12 @@ use crate::command::frame::with_runtime;
 use crate::command::leftovers::list_leftovers;
 use crate::command::plan::survey::{self, Survey};
 use crate::command::verify::{self, Audit};
-use crate::failure::{EX_SOFTWARE, Failure};
+use crate::failure::Failure;
+use crate::failure::codes::EX_SOFTWARE;
+use crate::failure::row::{Context, Doing};
 use crate::output::log::{self, LogFormat};
 use crate::output::secret::Redactor;
 use crate::output::stdout::out;
-use crate::postgres::error::chain;
 use crate::process::exec::{self, EnvironmentChanges};
 use crate::settings::{self, Settings, Start};
 
@@ -74,16 +75,22 @@ pub fn main() -> ExitCode {
             .unwrap_or_default();
         tracing::error!(
             target: log::FATAL,
-            "a bug in webui-init at {place}; please report it (exit code {EX_SOFTWARE})"
+            exit_code = EX_SOFTWARE,
+            next = "please report this with the log.",
+            "a bug in webui-init at {place}"
         );
         std::process::exit(i32::from(EX_SOFTWARE));
     }));
-    match parse(std::env::args_os().skip(1)) {
-        Ok(command) => match run(command) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => report(&failure),
-        },
-        Err(failure) => report(&failure),
+    let mut context = Context::default();
+    let ended = parse(std::env::args_os().skip(1)).and_then(|command| run(command, &mut context));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            install_default_log();
+            let told = failure.told(&context);
+            told.log();
+            ExitCode::from(told.code)
+        }
     }
 }
 
@@ -150,9 +157,14 @@ fn backup_options(arguments: &[OsString]) -> Result<BackupOptions, Failure> {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
+    context.doing = match command {
+        Command::Boot(_) => Doing::Boot,
+        Command::Migrate => Doing::Migrate,
+        _ => Doing::Reading,
+    };
     match command {
-        Command::Boot(app) => match start()? {
+        Command::Boot(app) => match start(context)? {
             Start::PassThrough(changes) => become_the_app(&app, &changes),
             Start::Prepare(settings) => {
                 let (settings, start) = with_runtime(|controls| async move {
@@ -162,29 +174,38 @@ fn run(command: Command) -> Result<(), Failure> {
                 become_the_app(&app, &boot::environment(&settings, start))
             }
         },
-        Command::Migrate => match start()? {
+        Command::Migrate => match start(context)? {
             Start::PassThrough(_) => Ok(()),
             Start::Prepare(settings) => {
                 with_runtime(|controls| async move { boot::prepare(&settings, &controls).await })
                     .map(drop)
             }
         },
-        Command::Plan { json } => answer("plan", json, plan(), Survey::text),
-        Command::Verify { json } => answer("verify", json, verify(), Audit::text),
-        Command::Leftovers { json } => match with_target() {
+        Command::Plan { json } => {
+            let found = plan(context);
+            answer("plan", json, context, found, Survey::text)
+        }
+        Command::Verify { json } => {
+            let found = verify(context);
+            answer("verify", json, context, found, Audit::text)
+        }
+        Command::Leftovers { json } => match with_target(context) {
             Ok(settings) => with_runtime(|_| async move { list_leftovers(&settings, json).await }),
-            Err(failure) => answer::<()>("leftovers", json, Err(failure), |()| String::new()),
+            Err(failure) => {
+                answer::<()>("leftovers", json, context, Err(failure), |()| String::new())
+            }
         },
         Command::Backup(BackupOptions { to, compress, json }) => {
-            answer("backup", json, back_up(&to, compress), Backup::text)
+            let made = back_up(&to, compress);
+            answer("backup", json, context, made, Backup::text)
         }
         Command::Help => out(HELP).map_err(Failure::Output),
         Command::Version => out(VERSION).map_err(Failure::Output),
     }
 }
 
-fn plan() -> Result<Found<Survey>, Failure> {
-    let settings = with_target()?;
+fn plan(context: &mut Context) -> Result<Found<Survey>, Failure> {
+    let settings = with_target(context)?;
     let asked = settings.clone();
     let mut survey =
         with_runtime(|controls| async move { survey::survey(&asked, &controls).await })?;
@@ -192,8 +213,8 @@ fn plan() -> Result<Found<Survey>, Failure> {
     Ok((survey, outcome))
 }
 
-fn verify() -> Result<Found<Audit>, Failure> {
-    let settings = with_target()?;
+fn verify(context: &mut Context) -> Result<Found<Audit>, Failure> {
+    let settings = with_target(context)?;
     let audit = with_runtime(|controls| async move { verify::audit(&settings, &controls).await })?;
     let outcome = audit.outcome();
     Ok((audit, outcome))
@@ -210,18 +231,19 @@ fn back_up(to: &Path, compress: bool) -> Result<Found<Backup>, Failure> {
 }
 
 /// Reads the environment, and begins the log that it asks for where there is something to do.
-fn start() -> Result<Start, Failure> {
+fn start(context: &mut Context) -> Result<Start, Failure> {
     let start = settings::read(std::env::vars_os())?;
     if let Start::Prepare(settings) = &start {
         Redactor::register(settings.dsn.secrets());
         log::install(settings.log.clone(), settings.log_format);
+        context.place = settings.dsn.place();
     }
     Ok(start)
 }
 
 /// The settings of a command that does not work without PostgreSQL.
-fn with_target() -> Result<Box<Settings>, Failure> {
-    match start()? {
+fn with_target(context: &mut Context) -> Result<Box<Settings>, Failure> {
+    match start(context)? {
         Start::Prepare(settings) => Ok(settings),
         Start::PassThrough(_) => Err(Failure::NoTarget),
     }
@@ -231,15 +253,6 @@ fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), 
     let Err(error) = exec::exec(app, changes);
     install_default_log();
     Err(error.into())
-}
-
-fn report(failure: &Failure) -> ExitCode {
-    install_default_log();
-    let code = failure.exit_code();
-    tracing::error!(target: log::FATAL, "{} (exit code {code})", chain(failure));
-    tracing::error!(target: log::FATAL, "{}", failure.untouched());
-    tracing::error!(target: log::FATAL, "Next: {}", failure.advice());
-    ExitCode::from(code)
 }
 
 /// For failures before the settings are known; does nothing once a log is installed.

@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use crate::app::complaint::Complaint;
 use crate::output::log;
 use crate::output::secret::Redactor;
+use crate::output::words::count;
 use crate::postgres::dsn::Dsn;
 use crate::settings::{AppSettings, DATABASE_PARTS};
 
@@ -28,11 +29,13 @@ pub enum AppError {
     Start {
         /// The program.
         program: String,
+        /// The folder in which it was to run.
+        dir: PathBuf,
         /// The operating system's answer.
         source: io::Error,
     },
     /// It ran and failed.
-    #[error("Open WebUI's schema step failed on {database} ({status}){complaint}")]
+    #[error("Open WebUI's schema step failed on {database}, {status}{complaint}")]
     Failed {
         /// Which database.
         database: &'static str,
@@ -80,7 +83,7 @@ impl Database<'_> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Target(_) => "PostgreSQL",
-            Self::Copy(_) => "the private copy of the old database",
+            Self::Copy(_) => "the private copy of webui.db",
         }
     }
 
@@ -173,16 +176,22 @@ impl<'a> App<'a> {
         let mut child = command
             .spawn()
             .map(Running::new)
-            .map_err(|source| AppError::Start { program, source })?;
+            .map_err(|source| AppError::Start {
+                program,
+                dir: self.working_dir(),
+                source,
+            })?;
         let mut complaint = Complaint::default();
         let status = child
             .watch(&mut complaint)
             .await
             .map_err(|source| AppError::Start {
                 program: "the child".to_owned(),
+                dir: self.working_dir(),
                 source,
             })?;
         if status.success() {
+            told(&database, complaint.steps);
             return Ok(());
         }
         Err(AppError::Failed {
@@ -203,6 +212,14 @@ impl<'a> App<'a> {
             .args(["-m", "alembic", "upgrade", "head"])
             .current_dir(self.package());
         command
+    }
+
+    /// Where the command runs.
+    fn working_dir(&self) -> PathBuf {
+        match &self.settings.schema_command {
+            Some(_) => std::env::current_dir().unwrap_or_default(),
+            None => self.package(),
+        }
     }
 
     fn environment(&self, command: &mut Command, database: Database<'_>) {
@@ -359,7 +376,7 @@ impl Running {
         };
         let log = async {
             while let Some(line) = lines.recv().await {
-                tracing::info!(target: log::APP, "open-webui: {line}");
+                tracing::debug!(target: log::APP, from = "open-webui", "{line}");
                 complaint.hear(&line);
             }
         };
@@ -406,6 +423,22 @@ fn die_with_parent(command: &mut Command) {
     #[allow(unsafe_code)]
     unsafe {
         command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+    }
+}
+
+/// One line for a hundred of Alembic's, which are there at the level `debug`.
+fn told(database: &Database<'_>, steps: u64) {
+    let what = match database {
+        Database::Target(_) => "made its tables",
+        Database::Copy(_) => "upgraded the private copy",
+    };
+    match steps {
+        0 => tracing::info!("Open WebUI's schema step is done"),
+        steps => tracing::info!(
+            steps,
+            "Open WebUI {what} ({} of \"Running upgrade\")",
+            count(steps, "step")
+        ),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Owns what the app's schema step says when it fails: of a hundred lines of traceback, the one that names the cause, the
-//! migration that was running, and the last lines as they came. What follows from them is `failure`'s.
+//! Owns what the app's schema step says: the number of its steps, and where it fails, of a hundred lines of traceback, the
+//! one that names the cause, the migration that was running, and all of it. What follows from them is `failure`'s.
 
 use std::collections::VecDeque;
 use std::fmt;
 
-/// How many of the last lines are repeated.
-const TAIL: usize = 12;
+/// How many of the last lines are kept.
+const KEPT: usize = 400;
 
 /// What a schema step said, as far as an error repeats it.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +14,9 @@ pub struct Complaint {
     pub cause: Option<String>,
     /// The revision that Alembic was going to, and its title: `38d63c18f30f, Add oauth_session table`.
     pub step: Option<String>,
-    tail: VecDeque<String>,
+    /// How many migrations it ran.
+    pub steps: u64,
+    lines: VecDeque<String>,
 }
 
 impl Complaint {
@@ -22,14 +24,15 @@ impl Complaint {
     pub fn hear(&mut self, line: &str) {
         if let Some((_, step)) = line.split_once("Running upgrade ") {
             self.step = step.split_once("-> ").map(|(_, to)| to.trim().to_owned());
+            self.steps += 1;
         }
         if let Some(cause) = cause(line) {
             self.cause = Some(cause);
         }
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
+        if self.lines.len() == KEPT {
+            self.lines.pop_front();
         }
-        self.tail.push_back(line.to_owned());
+        self.lines.push_back(line.to_owned());
     }
 
     /// Whether the cause has these words.
@@ -40,22 +43,24 @@ impl Complaint {
     }
 }
 
+impl Complaint {
+    /// All that it said, as it came; the end of it, if it was much.
+    pub fn output(&self) -> String {
+        Vec::from(self.lines.clone()).join("\n")
+    }
+}
+
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.cause, self.tail.is_empty()) {
+        match (&self.cause, self.lines.back()) {
             (Some(cause), _) => write!(f, ": {cause}")?,
-            (None, true) => f.write_str("; it wrote nothing")?,
-            (None, false) => {}
+            (None, None) => f.write_str("; it wrote nothing")?,
+            (None, Some(last)) => write!(f, "; its last line: {last}")?,
         }
-        if let Some(step) = &self.step {
-            write!(f, "\nit was running its migration {step}")?;
+        match &self.step {
+            Some(step) => write!(f, " (at its migration {step})"),
+            None => Ok(()),
         }
-        if !self.tail.is_empty() {
-            f.write_str("\nthe end of its output:")?;
-        }
-        self.tail
-            .iter()
-            .try_for_each(|line| write!(f, "\n  | {line}"))
     }
 }
 
@@ -125,8 +130,12 @@ mod tests {
         );
         let text = complaint.to_string();
         assert!(text.starts_with(": InvalidForeignKey: there"), "{text}");
-        assert!(text.contains("\nit was running its migration 38d63c18f30f, Add oauth_session"));
-        assert_eq!(text.matches("\n  | ").count(), TAIL);
+        assert!(text.ends_with("(at its migration 38d63c18f30f, Add oauth_session table)"));
+        assert_eq!(complaint.steps, 2);
+        assert_eq!(
+            complaint.output().lines().next(),
+            Some("INFO  [alembic.runtime.migration] Running upgrade 3 -> 4, Before")
+        );
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::row::{Context, Doing};
+use crate::failure::{Failure, Told};
 use crate::output::stdout::{Document, Trouble, say};
-use crate::postgres::error::chain;
+use crate::settings::Settings;
 
 /// What a command found, and the failure that follows from it.
 pub type Found<T> = (T, Result<(), Failure>);
@@ -16,6 +17,7 @@ pub type Found<T> = (T, Result<(), Failure>);
 pub fn answer<T: Serialize>(
     command: &str,
     json: bool,
+    context: &Context,
     found: Result<Found<T>, Failure>,
     text: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
@@ -25,7 +27,10 @@ pub fn answer<T: Serialize>(
     };
     let written = match &body {
         body if json => {
-            let trouble = outcome.as_ref().err().map(Trouble::from);
+            let trouble = outcome
+                .as_ref()
+                .err()
+                .map(|failure| failure.told(context).into());
             Document::new(command, body.as_ref(), trouble).write()
         }
         Some(body) => say(&text(body)),
@@ -34,13 +39,22 @@ pub fn answer<T: Serialize>(
     outcome.and(written.map_err(Failure::Output))
 }
 
-impl From<&Failure> for Trouble {
-    fn from(failure: &Failure) -> Self {
+/// What a failure of a command that only reads depends on.
+pub fn reading(settings: &Settings) -> Context {
+    Context {
+        doing: Doing::Reading,
+        place: settings.dsn.place(),
+        ..Context::default()
+    }
+}
+
+impl From<Told> for Trouble {
+    fn from(told: Told) -> Self {
         Self {
-            exit_code: failure.exit_code(),
-            cause: chain(failure),
-            safe: failure.untouched().to_owned(),
-            next: failure.advice(),
+            exit_code: told.code,
+            cause: told.cause,
+            safe: told.safe,
+            next: told.next,
         }
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::command::frame::Controls;
 use crate::failpoint;
 use crate::failure::Failure;
+use crate::failure::file::FileError;
 use crate::output::progress::{self, Reporter};
 use crate::settings::SourceSettings;
 use crate::sqlite::source::{self, Found, Source, SourceError};
@@ -65,12 +66,11 @@ pub async fn back_up(
 ) -> Result<Backup, Failure> {
     let to = std::path::absolute(to).map_err(|error| cannot_write(to, error))?;
     if fs::symlink_metadata(&to).is_ok() {
-        return Err(Failure::FileExists(to.display().to_string()));
+        return Err(FileError::Exists(to.display().to_string()).into());
     }
     let Found::File(location) = source::locate(&settings.source)? else {
-        return Err(Failure::NothingToCopy(
-            settings.source.display().to_string(),
-        ));
+        let name = settings.source.display().to_string();
+        return Err(FileError::NothingToCopy(name).into());
     };
     let name = location.name().to_owned();
     let bytes = location.bytes();
@@ -78,7 +78,7 @@ pub async fn back_up(
     let room = bytes.saturating_mul(1 + u64::from(compressed));
     let work = controls
         .make_scratch_in(&[folder_of(&to)], room)
-        .map_err(Failure::NoBackup)?;
+        .map_err(FileError::NoPlace)?;
     let copy = work.path().join("backup.db");
     let (path, reporter) = (copy.clone(), entered(controls, bytes));
     let rolled_back_in = Arc::clone(&work);
@@ -121,7 +121,7 @@ pub async fn back_up_source(
     let bytes = source.bytes();
     let work = controls
         .make_scratch_in(&[folder.to_owned()], bytes)
-        .map_err(Failure::NoBackup)?;
+        .map_err(FileError::NoPlace)?;
     let copy = work.path().join("backup.db");
     let (path, reporter) = (copy.clone(), entered(controls, bytes));
     let (source, ()) = on_source(source, move |source| {
@@ -156,7 +156,7 @@ async fn pack(copy: PathBuf, packed: PathBuf) -> Result<PathBuf, Failure> {
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => Ok(path),
-        Ok(Err(error)) => Err(cannot_write(&path, error)),
+        Ok(Err(error)) => Err(cannot_write(&path, error).into()),
         Err(lost) => Err(SourceError::ThreadLost(lost).into()),
     }
 }
@@ -173,12 +173,12 @@ fn publish(whole: &Path, to: &Path) -> Result<(), Failure> {
     };
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Failure::FileExists(to.display().to_string()))
+            Err(FileError::Exists(to.display().to_string()).into())
         }
-        Err(error) => Err(cannot_write(to, error)),
+        Err(error) => Err(cannot_write(to, error).into()),
         Ok(()) => File::open(folder_of(to))
             .and_then(|folder| folder.sync_all())
-            .map_err(|error| cannot_write(to, error)),
+            .map_err(|error| cannot_write(to, error).into()),
     }
 }
 
@@ -186,8 +186,8 @@ fn folder_of(file: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
-fn cannot_write(path: &Path, source: io::Error) -> Failure {
-    Failure::CannotWrite {
+fn cannot_write(path: &Path, source: io::Error) -> FileError {
+    FileError::CannotWrite {
         path: path.display().to_string(),
         source,
     }

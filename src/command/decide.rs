@@ -65,8 +65,8 @@ impl From<&Settings> for Asked {
         Self {
             on_conflict: settings.on_conflict,
             migrations_enabled: settings.migrations_enabled,
-            expected: settings.expected,
-            move_again: settings.move_again,
+            expected: settings.expectation.source,
+            move_again: settings.expectation.move_again,
         }
     }
 }

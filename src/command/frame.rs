@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_postgres::CancelToken;
 
 use crate::failure::Failure;
+use crate::failure::row::Left;
 use crate::output::progress::Reporter;
 use crate::postgres::tls::Connector;
 use crate::process::signals;
@@ -19,6 +20,8 @@ use crate::sqlite::scratch::{self, Scratch, ScratchError};
 pub struct Controls {
     /// How far it is.
     pub reporter: Reporter,
+    /// What a failure would leave behind in PostgreSQL.
+    left: Arc<Mutex<Left>>,
     running: Arc<Mutex<Option<(Connector, CancelToken)>>>,
     scratch: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -74,6 +77,16 @@ impl Controls {
         Ok(Arc::new(scratch))
     }
 
+    /// From now on a failure leaves this behind in PostgreSQL.
+    pub fn leaves(&self, left: Left) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+
+    /// What a failure would leave behind in PostgreSQL now.
+    pub fn left(&self) -> Left {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whose statement it is that [`Controls::cancel`] cancels.
     pub fn set_running(&self, running: Option<(Connector, CancelToken)>) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
@@ -102,7 +115,7 @@ pub fn with_runtime<T, F: Future<Output = Result<T, Failure>>>(
     // A reader that is still busy must not hold up the end.
     runtime.shutdown_background();
     controls.clear_scratch();
-    result
+    result.map_err(|failure| failure.leaving(controls.left()))
 }
 
 /// Runs `flow` until it ends or a signal asks to stop. Dropping the flow closes its connections and its
@@ -116,6 +129,11 @@ async fn interruptible<T>(
         asked = signals::asked_to_stop() => asked?,
         result = flow => return result,
     };
+    let doing = controls.reporter.seen().stage;
     let _ = tokio::time::timeout(Duration::from_millis(300), controls.cancel()).await;
-    Err(Failure::Interrupted { name, number })
+    Err(Failure::Interrupted {
+        name,
+        number,
+        doing,
+    })
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::app::names;
-use crate::command::answer::answer;
+use crate::command::answer::{answer, reading};
 use crate::convert::reason::is_of_a_row_in_place;
 use crate::failure::Failure;
 use crate::ledger::leftovers::{self, Leftover};
@@ -29,12 +29,6 @@ struct Listed<'a> {
     row: &'a RawValue,
 }
 
-/// How the list ended.
-#[derive(Debug, Serialize)]
-struct Counted {
-    count: u64,
-}
-
 /// Lists them.
 ///
 /// # Errors
@@ -50,7 +44,9 @@ pub async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failu
         Ok(recorded) => list.end(recorded).map_err(Failure::Output),
         // A list that breaks off is no JSON, so that nobody takes it for whole.
         Err(failure) if list.begun => Err(failure),
-        Err(failure) => answer::<Counted>("leftovers", json, Err(failure), |_| String::new()),
+        Err(failure) => answer::<()>("leftovers", json, &reading(settings), Err(failure), |()| {
+            String::new()
+        }),
     }
 }
 

@@ -132,6 +132,15 @@ pub async fn look(
 }
 
 impl Look {
+    /// Why the app is not started where both sides are in use.
+    pub fn conflict(&self, settings: &Settings) -> Failure {
+        Failure::Conflict {
+            tables: self.seen.in_use.join(", "),
+            users: self.seen.in_use.iter().any(|table| table == names::USER),
+            source_path: settings.source_name(),
+        }
+    }
+
     /// What is left of the pause after failed moves.
     pub fn pause(&self) -> Duration {
         self.failed

@@ -3,7 +3,8 @@
 
 use thiserror::Error;
 
-use super::EX_DATAERR;
+use crate::failure::codes::EX_DATAERR;
+use crate::failure::row::{Row, Safe};
 
 /// Why a start is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,13 +39,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The exit code of the contract.
-    pub fn code(&self) -> u8 {
-        EX_DATAERR
+    /// Its row.
+    pub fn row(&self) -> Row {
+        Row::new(EX_DATAERR, Safe::Both, self.next())
     }
 
-    /// What to do now.
-    pub fn next(&self) -> String {
+    fn next(&self) -> String {
         match self {
             Self::UsersGone { source_path, .. } => format!(
                 "if PostgreSQL should still hold the data, restore it from its backup, or correct DATABASE_URL: everything written \

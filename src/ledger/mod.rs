@@ -25,7 +25,7 @@ mod embedded {
 #[derive(Debug, Error)]
 pub enum LedgerError {
     /// PostgreSQL's error.
-    #[error("the marker table webui_init.migration could not be {doing}")]
+    #[error("the record of the move (webui_init.migration) could not be {doing}")]
     Postgres {
         /// "read", "made" or "written".
         doing: &'static str,

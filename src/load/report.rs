@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::load::reader::TableTally;
 use crate::output::progress;
+use crate::output::words::{columns, count};
 
 /// The account of a move.
 #[derive(Debug, Serialize)]
@@ -81,58 +83,89 @@ impl Report {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
     }
 
-    /// The summary for the log: a table of tables, then what was repaired and kept aside.
-    pub fn summary(&self) -> String {
-        let mut text = format!(
-            "{} rows of {} tables are in PostgreSQL ({} sent)",
-            self.rows,
-            self.tables.iter().filter(|table| table.rows > 0).count(),
+    /// The rows in PostgreSQL, and of how many tables.
+    pub fn sum(&self) -> String {
+        let tables = self.tables.iter().filter(|table| table.rows > 0).count();
+        format!(
+            "{} in {}",
+            count(self.rows, "row"),
+            count(tables as u64, "table")
+        )
+    }
+
+    /// Tells of a move that is done: one line, one more where something is kept aside, and every table at `debug`.
+    pub fn log(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        tracing::info!(
+            rows = self.rows,
+            bytes = self.bytes,
+            kept_aside = self.kept_aside,
+            seconds,
+            "moved and verified {} ({}) in {seconds:.1} s",
+            self.sum(),
             progress::bytes(self.bytes)
         );
-        let width = self
-            .tables
-            .iter()
-            .map(|table| table.table.len())
-            .max()
-            .unwrap_or(0)
-            .max(5);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "\n  {:<width$} {:>10} {:>10} {:>10} {:>10}",
-            "table", "in SQLite", "moved", "repaired", "kept aside"
-        );
         for table in &self.tables {
-            let _ = write!(
-                text,
-                "\n  {:<width$} {:>10} {:>10} {:>10} {:>10}",
+            tracing::debug!(
+                table = table.table,
+                read = table.read,
+                rows = table.rows,
+                "{}: {} of {}",
                 table.table,
-                table.read,
                 table.rows,
-                table.kept(true),
-                table.kept(false)
+                count(table.read, "row")
             );
         }
-        for (in_place, title) in [
-            (true, "stored in another form, the original kept"),
-            (false, "not stored, kept aside"),
-        ] {
+        if self.kept_aside > 0 {
+            tracing::warn!(
+                kept_aside = self.kept_aside,
+                "kept aside in webui_init.leftover, where `webui-init leftovers` lists them: {}{}",
+                count(self.kept_aside, "original"),
+                self.exceptions("is stored in another form", "is not stored")
+            );
+        }
+    }
+
+    /// Each table, for people.
+    pub fn table(&self) -> String {
+        let rows: Vec<[String; 5]> = self
+            .tables
+            .iter()
+            .map(|table| {
+                [
+                    table.table.clone(),
+                    table.read.to_string(),
+                    table.rows.to_string(),
+                    table.kept(true).to_string(),
+                    table.kept(false).to_string(),
+                ]
+            })
+            .collect();
+        columns(
+            ["table", "webui.db", "moved", "repaired", "kept aside"],
+            &rows,
+        )
+    }
+
+    /// What is not stored exactly as it was, a line each for a table and a reason.
+    pub fn exceptions(&self, in_place: &str, aside: &str) -> String {
+        let mut text = String::new();
+        for (row_is_in_place, what) in [(true, in_place), (false, aside)] {
             for table in &self.tables {
-                for (reason, kept) in table
-                    .kept_aside
-                    .iter()
-                    .filter(|(_, kept)| kept.row_is_in_place == in_place)
+                let kept = table.kept_aside.iter();
+                for (reason, kept) in
+                    kept.filter(|(_, kept)| kept.row_is_in_place == row_is_in_place)
                 {
                     let more = if kept.count > kept.keys.len() as u64 {
-                        ", …"
+                        "; …"
                     } else {
                         ""
                     };
+                    // Writing to a String cannot fail.
                     let _ = write!(
                         text,
-                        "\n  {title}: {} of {} because of {reason} ({}{more})",
-                        kept.count,
-                        table.table,
+                        "\n  {} {what} ({reason}): {}{more}",
+                        count(kept.count, &format!("row of {}", table.table)),
                         kept.keys.join("; ")
                     );
                 }

@@ -8,6 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::output::secret::RedactedStderr;
+use crate::output::text::Text;
 
 /// `WEBUI_INIT_LOG_FORMAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub fn install(filter: Targets, format: LogFormat) {
         LogFormat::Text => fmt::layer()
             .with_writer(|| RedactedStderr)
             .with_ansi(false)
-            .with_target(false)
+            .event_format(Text::default())
             .boxed(),
         LogFormat::Json => fmt::layer()
             .json()

@@ -5,4 +5,5 @@ pub mod log;
 pub mod progress;
 pub mod secret;
 pub mod stdout;
+pub mod text;
 pub mod words;

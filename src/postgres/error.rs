@@ -95,6 +95,8 @@ pub fn classify(error: &PgError) -> Class {
         "08P01" if said(error, "no such database") => Class::Configuration,
         "08P01" if said(error, "authentication") || said(error, "no such user") => Class::Refused,
         "42501" | "25006" => Class::Refused,
+        // The provider has closed the database for a while, or an administrator has.
+        "55000" if said(error, "not currently accepting connections") => Class::Transient,
         // lock_not_available: somebody else is at work on the same tables.
         "55P03" => Class::Busy,
         code => match &code[..2] {
@@ -126,7 +128,8 @@ fn classify_connection(error: &PgError) -> Class {
     }
 }
 
-fn said(error: &PgError, words: &str) -> bool {
+/// Whether the server's message has these words.
+pub fn said(error: &PgError, words: &str) -> bool {
     error
         .as_db_error()
         .is_some_and(|db| db.message().contains(words))

@@ -4,6 +4,8 @@ pub mod abilities;
 pub mod catalogue;
 pub mod dsn;
 pub mod error;
+pub mod explain;
+pub mod place;
 pub mod presence;
 pub mod target;
 pub mod tls;

@@ -17,8 +17,10 @@ use crate::output::secret::Secret;
 use crate::postgres::dsn::{self, Backend, Dsn, LibpqEnv, Parts};
 use crate::process::exec::EnvironmentChanges;
 
+mod expected;
 mod source_only;
 
+pub use expected::{Expectation, Expected};
 pub use source_only::{SourceSettings, read_source};
 
 const PREFIX: &str = "WEBUI_INIT_";
@@ -104,17 +106,6 @@ pub enum OnConflict {
     Replace,
 }
 
-/// `WEBUI_INIT_SOURCE`: whether there ought to be data to move, while PostgreSQL has no users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// It is found out.
-    FoundOut,
-    /// A start without any fails.
-    Required,
-    /// A fresh start is wanted, whatever lies there.
-    Nothing,
-}
-
 /// `WEBUI_INIT_ON_FAILURE`: what follows a failed move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
@@ -166,12 +157,8 @@ pub struct Settings {
     pub schema: Option<String>,
     /// The source: `webui.db`.
     pub source: PathBuf,
-    /// Whether its path was named, and is not the default.
-    pub source_is_named: bool,
-    /// Whether there ought to be data to move.
-    pub expected: Expected,
-    /// Whether data that was moved before may be moved once more.
-    pub move_again: bool,
+    /// What is expected there.
+    pub expectation: Expectation,
     /// Whether the app would find the source there by itself.
     pub source_is_the_apps_default: bool,
     /// Open WebUI's own commands.
@@ -384,13 +371,7 @@ fn assemble(
         ],
         problems,
     );
-    let expected = expected(environment, problems);
-    let move_again = boolean(
-        "WEBUI_INIT_MOVE_AGAIN",
-        environment.webui_init_move_again.as_deref(),
-        false,
-        problems,
-    );
+    let expectation = Expectation::read(environment, problems);
     let on_failure = choice(
         "WEBUI_INIT_ON_FAILURE",
         environment.webui_init_on_failure.as_deref(),
@@ -427,9 +408,7 @@ fn assemble(
     Some(Settings {
         schema: environment.database_schema.clone(),
         source_is_the_apps_default: source == data_dir.join("webui.db"),
-        source_is_named: environment.webui_init_sqlite_path.is_some(),
-        expected,
-        move_again,
+        expectation,
         source,
         app: app_settings(environment, has_secret_key),
         scratch: environment.webui_init_scratch_dir.as_ref().map(absolute),
@@ -447,22 +426,6 @@ fn assemble(
         warnings,
         dsn,
     })
-}
-
-fn expected(environment: &Environment, problems: &mut Vec<String>) -> Expected {
-    let value = environment.webui_init_source.as_deref();
-    if value.is_none() {
-        return Expected::FoundOut;
-    }
-    choice(
-        "WEBUI_INIT_SOURCE",
-        value,
-        &[
-            ("required", Expected::Required),
-            ("none", Expected::Nothing),
-        ],
-        problems,
-    )
 }
 
 /// The app's data folder, and the old database.

@@ -50,7 +50,7 @@ fn what_is_gone_since_the_move_is_missing() {
         ("DELETE FROM webui_init.leftover", "2 rows"),
         (
             "DELETE FROM webui_init.leftover WHERE id = (SELECT max(id) FROM webui_init.leftover)",
-            "1 rows",
+            "1 row of",
         ),
         ("DELETE FROM webui_init.migration", "nothing has been moved"),
         ("DROP SCHEMA webui_init CASCADE", "nothing has been moved"),

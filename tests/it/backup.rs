@@ -213,7 +213,7 @@ fn nothing_is_overwritten() {
     let says = |outcome: Outcome| {
         outcome
             .expect(73)
-            .says(&["is there already", "Nothing was touched"])
+            .says(&["is there already", "nothing was changed"])
     };
     says(back_up(&source, &to).run());
     assert_eq!(fs::read(&to).expect("a file"), b"somebody's");

@@ -860,10 +860,11 @@ fn what_the_schema_command_prints_is_not_on_stdout() {
     );
     let program = boot(&source, &database.url()).env("WEBUI_INIT_SCHEMA_COMMAND", command);
     program
+        .env("WEBUI_INIT_LOG", "debug")
         .run()
         .expect(0)
         .prints("started\n")
-        .says(&["to stdout", "to stderr"]);
+        .says(&["open-webui: to stdout", "open-webui: to stderr"]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::command::decide::{Asked, Decision, SeenSource, decide};
 use crate::command::frame::Controls;
 use crate::command::look::{self, Look, Opened};
 use crate::failpoint;
+use crate::failure::row::Left;
 use crate::failure::{Absent, Failure};
 use crate::ledger::lock::{Locked, LockedTarget};
 use crate::ledger::{self, attempts};
@@ -81,7 +82,7 @@ async fn look_and_move(settings: &Settings, controls: &Controls) -> Result<Start
             Box::pin(look_and_move(settings, controls)).await
         }
         Err(failure) if settings.on_failure == OnFailure::Sqlite => {
-            fall_back(failure, locked).await
+            fall_back(settings, failure.leaving(controls.left()), locked).await
         }
         Err(failure) => Err(failure),
     }
@@ -129,10 +130,7 @@ async fn under_the_lock(
             );
             Ok(Next::Start)
         }
-        Decision::Conflict => Err(Failure::Conflict {
-            tables: look.seen.in_use.join(", "),
-            source_path: settings.source_name(),
-        }),
+        Decision::Conflict => Err(look.conflict(settings)),
         Decision::Problem => Err(look.seen.problems.swap_remove(0)),
         Decision::Refuse(why) => Err(look.refusal(why, settings, locked.target()).into()),
         // Under the lock there is no record to strike out.
@@ -169,6 +167,7 @@ async fn move_the_data(
     let made = ledger::prepare(&mut client);
     target::brief(made, identity).await?;
     drop(client);
+    controls.leaves(Left::Ledger);
     failpoint::or_fail("ledger_made")?;
     attempts::begin(locked.target(), &server.schema).await;
     let the_move = Move::new(settings, controls, locked, server, &look.app_tables);

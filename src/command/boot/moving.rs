@@ -12,6 +12,7 @@ use crate::app::{names, revision};
 use crate::command::frame::Controls;
 use crate::failpoint;
 use crate::failure::Failure;
+use crate::failure::row::Left;
 use crate::ledger::Entry;
 use crate::ledger::lock::LockedTarget;
 use crate::load::begun::{Begun, Taking};
@@ -111,6 +112,7 @@ impl<'a> Move<'a> {
         let since = Instant::now();
         // The app needs a connection of its own.
         self.locked.target().hang_up();
+        self.controls.leaves(Left::Tables);
         app.upgrade(Database::Target(&self.settings.dsn)).await?;
         failpoint::or_fail("schema_made")?;
         let head = revision::of_target(self.locked.target(), &self.server.schema)
@@ -312,7 +314,7 @@ impl<'a> Move<'a> {
         if self.settings.leftovers == Leftovers::Fail && report.kept_aside > 0 {
             return Err(Failure::Leftovers {
                 count: report.kept_aside,
-                summary: report.summary(),
+                summary: report.exceptions("would be stored in another form", "would stay out"),
             });
         }
         let json = report.json();
@@ -335,17 +337,7 @@ impl<'a> Move<'a> {
         failpoint::or_fail("move_recorded")?;
         self.controls.set_running(None);
         reporter.stage("");
-        tracing::info!(
-            "moved in {:.1} s and verified: {}",
-            self.begun.elapsed().as_secs_f64(),
-            report.summary()
-        );
-        if report.kept_aside > 0 {
-            tracing::warn!(
-                "{} originals are kept in webui_init.leftover; `webui-init leftovers` lists them",
-                report.kept_aside
-            );
-        }
+        report.log(self.begun.elapsed());
         maintenance::analyze(self.locked, &plan).await;
         failpoint::or_fail("analyzed")?;
         Ok(())

@@ -8,6 +8,7 @@ use crate::command::boot::{Start, look_and_move};
 use crate::command::decide::{Asked, Decision, Why, decide};
 use crate::command::frame::Controls;
 use crate::command::look;
+use crate::failure::row::{Context, Doing};
 use crate::failure::{Absent, Failure};
 use crate::ledger::lock::LockedTarget;
 use crate::ledger::{self, Marker};
@@ -126,9 +127,13 @@ pub async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start,
 ///
 /// # Errors
 /// The failure itself, where that is not certain.
-pub async fn fall_back(failure: Failure, locked: LockedTarget) -> Result<Start, Failure> {
+pub async fn fall_back(
+    settings: &Settings,
+    failure: Failure,
+    locked: LockedTarget,
+) -> Result<Start, Failure> {
     let nothing_certain = matches!(
-        failure,
+        failure.innermost(),
         // The commit may still happen; and without a sound old database there is nothing to fall back on.
         Failure::Copy(CopyError::OutcomeUnknown(_) | CopyError::Source(_)) | Failure::Source(_)
     );
@@ -137,13 +142,15 @@ pub async fn fall_back(failure: Failure, locked: LockedTarget) -> Result<Start, 
     }
     match locked.still_without_marker().await {
         Ok(true) => {
+            let context = Context {
+                doing: Doing::Migrate,
+                place: settings.dsn.place(),
+                ..Context::default()
+            };
+            failure.told(&context).log();
             tracing::error!(
-                "the move failed: {}. Next: {}",
-                chain(&failure),
-                failure.advice()
-            );
-            tracing::error!(
-                "STARTING OPEN WEBUI ON ITS OLD SQLITE DATABASE, AS WEBUI_INIT_ON_FAILURE=sqlite ASKS. POSTGRESQL IS NOT USED."
+                "STARTING OPEN WEBUI ON ITS OLD SQLITE DATABASE, AS WEBUI_INIT_ON_FAILURE=sqlite ASKS. POSTGRESQL IS NOT USED. The \
+                 next start tries again, and moves what was written until then too."
             );
             Ok(Start::Sqlite)
         }

@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 
 use crate::app::accounts::{self, Account};
 use crate::app::{App, Migrations, names, revision};
+use crate::command::answer::reading;
 use crate::command::decide::{Asked, Decision, decide};
 use crate::command::frame::Controls;
 use crate::command::look::{self, Look, Opened};
@@ -141,7 +142,12 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         // Then all is as if there never was a record.
         look = look::look(settings, &target, &server, look.opened).await?;
     }
-    survey.blockers = look.seen.problems.iter().map(Trouble::from).collect();
+    survey.blockers = look
+        .seen
+        .problems
+        .iter()
+        .map(|problem| Trouble::from(problem.told(&reading(settings))))
+        .collect();
     survey.in_use.clone_from(&look.seen.in_use);
     let decision = decide(&look.seen, Asked::from(settings));
     (survey.state, survey.failure) = foretold(decision, settings, &target, &mut look);
@@ -179,10 +185,7 @@ fn foretold(
             (State::Wait, Some(Failure::NotThisInstance { waited, why }))
         }
         Decision::Conflict => {
-            let conflict = Failure::Conflict {
-                tables: look.seen.in_use.join(", "),
-                source_path: settings.source_name(),
-            };
+            let conflict = look.conflict(settings);
             (State::Conflict, Some(conflict))
         }
         Decision::Problem => (State::Refuse, Some(look.seen.problems.swap_remove(0))),
@@ -386,8 +389,15 @@ impl Survey {
             );
         }
         if let Some(report) = &self.report {
-            text.push_str("\nafter a move: ");
-            text.push_str(&report.summary());
+            let _ = write!(
+                text,
+                "\nafter a move PostgreSQL would hold {}",
+                report.sum()
+            );
+            text.push_str(&report.table());
+            text.push_str(
+                &report.exceptions("would be stored in another form", "would be kept aside"),
+            );
         }
         for unforeseen in &self.unforeseen {
             text.push_str("\nnot foreseen: ");

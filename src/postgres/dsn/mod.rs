@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use tokio_postgres::Config;
 
+use crate::postgres::place::Place;
 use crate::postgres::tls::TlsSettings;
 use draft::Draft;
 use hosts::{Endpoint, host_list};
@@ -357,7 +358,16 @@ impl Dsn {
 
     /// The database, where it is, and as whom: for logs, without secrets.
     pub fn summary(&self) -> String {
-        let hosts: Vec<String> = self.endpoints.iter().map(Endpoint::to_string).collect();
-        format!("{} on {} as {}", self.dbname, hosts.join(","), self.user)
+        self.place().to_string()
+    }
+
+    /// The same in its parts.
+    pub fn place(&self) -> Place {
+        let servers: Vec<String> = self.endpoints.iter().map(Endpoint::to_string).collect();
+        Place {
+            database: self.dbname.clone(),
+            servers: servers.join(","),
+            user: self.user.clone(),
+        }
     }
 }

@@ -182,11 +182,11 @@ fn parts_are_read_like_the_url_the_app_makes_of_them() {
     assert_eq!(whole(&read(parts("p%40s", "h", "db"))).1, "p@s");
     assert_eq!(
         read(parts("p", "::1", "db")).summary(),
-        "db on [::1]:5433 as me"
+        "\"db\" on [::1]:5433 (user me)"
     );
     assert_eq!(
         read(parts("p", "/run/pg", "db")).summary(),
-        "db on /run/pg:5433 as me"
+        "\"db\" on /run/pg:5433 (user me)"
     );
     let bad = Dsn::from_parts(&parts("geheim", "not a host", "db"), &LibpqEnv::default());
     assert!(matches!(
