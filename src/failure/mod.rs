@@ -6,6 +6,7 @@ pub mod codes;
 pub mod file;
 mod moving;
 mod postgres;
+pub mod refusal;
 pub mod row;
 mod source;
 
@@ -32,6 +33,8 @@ use crate::process::exec::ExecError;
 use crate::settings::SettingsError;
 use crate::sqlite::scratch::ScratchError;
 use crate::sqlite::source::SourceError;
+
+pub use refusal::Refusal;
 
 /// Why this instance does not move what there is to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +108,9 @@ pub enum Failure {
         /// The source.
         source_path: String,
     },
+    /// What was found speaks against a start.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A command that needs PostgreSQL, and `DATABASE_URL` names none.
     #[error("DATABASE_URL is not set, or names no PostgreSQL")]
     NoTarget,
@@ -292,6 +298,7 @@ impl Failure {
             Self::App(error) => app::of_app(error, context),
             Self::Copy(error) => moving::of_copy(error, context),
             Self::Verify(error) => moving::of_proof(error, context),
+            Self::Refused(refusal) => refusal.row(),
             Self::File(error) => file::of_file(error),
             Self::Conflict { .. }
             | Self::Missing(_)

@@ -310,6 +310,23 @@ fn of_files() -> Vec<(Failure, u8)> {
     ]
 }
 
+fn of_refusals() -> Vec<(Failure, u8)> {
+    let target = || "openwebui on db:5432 as app".to_owned();
+    let at = || "2026-11-25T02:00:00Z".to_owned();
+    let gone = Refusal::UsersGone {
+        target: target(),
+        at: at(),
+        users: 4,
+        source_path: path(),
+    };
+    let returned = Refusal::Returned {
+        target: target(),
+        at: at(),
+        source_path: path(),
+    };
+    vec![(gone.into(), 65), (returned.into(), 65)]
+}
+
 fn of_decisions() -> Vec<(Failure, u8)> {
     let not_this_one = |why| Failure::NotThisInstance { waited: 900, why };
     let source_path = path();
@@ -353,6 +370,7 @@ fn every_failure_has_the_exit_code_of_the_contract() {
         of_the_app(),
         of_the_move(),
         of_files(),
+        of_refusals(),
         of_decisions(),
     ];
     for (failure, code) in all.into_iter().flatten() {
@@ -501,6 +519,11 @@ fn texts_of_the_app() {
 #[test]
 fn texts_of_the_move() {
     holds("move", &all_told(&of_the_move()));
+}
+
+#[test]
+fn texts_of_refusals() {
+    holds("refusals", &all_told(&of_refusals()));
 }
 
 #[test]

@@ -17,8 +17,10 @@ use crate::output::secret::Secret;
 use crate::postgres::dsn::{self, Backend, Dsn, LibpqEnv, Parts};
 use crate::process::exec::EnvironmentChanges;
 
+mod expected;
 mod source_only;
 
+pub use expected::{Expectation, Expected};
 pub use source_only::{SourceSettings, read_source};
 
 const PREFIX: &str = "WEBUI_INIT_";
@@ -69,11 +71,15 @@ struct Environment {
     webui_init_log_format: Option<String>,
     webui_init_disable: Option<String>,
     webui_init_backup: Option<String>,
+    webui_init_source: Option<String>,
+    webui_init_move_again: Option<String>,
 }
 
 /// The names of our own variables; any other `WEBUI_INIT_…` is a typo worth a warning.
-const OWN: [&str; 14] = [
+const OWN: [&str; 16] = [
     "BACKUP",
+    "SOURCE",
+    "MOVE_AGAIN",
     "SQLITE_PATH",
     "APP_DIR",
     "PYTHON",
@@ -151,6 +157,8 @@ pub struct Settings {
     pub schema: Option<String>,
     /// The source: `webui.db`.
     pub source: PathBuf,
+    /// What is expected there.
+    pub expectation: Expectation,
     /// Whether the app would find the source there by itself.
     pub source_is_the_apps_default: bool,
     /// Open WebUI's own commands.
@@ -363,6 +371,7 @@ fn assemble(
         ],
         problems,
     );
+    let expectation = Expectation::read(environment, problems);
     let on_failure = choice(
         "WEBUI_INIT_ON_FAILURE",
         environment.webui_init_on_failure.as_deref(),
@@ -399,6 +408,7 @@ fn assemble(
     Some(Settings {
         schema: environment.database_schema.clone(),
         source_is_the_apps_default: source == data_dir.join("webui.db"),
+        expectation,
         source,
         app: app_settings(environment, has_secret_key),
         scratch: environment.webui_init_scratch_dir.as_ref().map(absolute),

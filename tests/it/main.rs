@@ -15,6 +15,7 @@ mod faults;
 mod fidelity;
 mod layers;
 mod move_lock;
+mod no_way_past;
 mod oracle;
 mod restart_loop;
 mod revisions;

@@ -115,7 +115,7 @@ impl SourceSurvey {
 /// As the move's own, as far as they show without writing.
 pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
-    let marker = target.first_look(settings.wait).await?;
+    let first = target.first_look(settings.wait, names::USER).await?;
     let mut survey = Survey {
         state: State::Moved,
         target: target.summary().to_owned(),
@@ -128,13 +128,20 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         blockers: Vec::new(),
         failure: None,
     };
-    if marker.is_some() {
+    if first.moved().is_some() {
         return Ok(survey);
     }
     let server = target.server().await?;
     survey.target_revision = revision::of_target(&target, &server.schema).await?;
     let opened = look::open(settings, controls, 2).await?;
-    let mut look = look::look(settings, &target, &server, opened).await?;
+    let mut look = match &first.marker {
+        Some(marker) => look::beside_a_record(opened, marker),
+        None => look::look(settings, &target, &server, opened).await?,
+    };
+    if decide(&look.seen, Asked::from(settings)) == Decision::Forget {
+        // Then all is as if there never was a record.
+        look = look::look(settings, &target, &server, look.opened).await?;
+    }
     survey.blockers = look
         .seen
         .problems
@@ -143,7 +150,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         .collect();
     survey.in_use.clone_from(&look.seen.in_use);
     let decision = decide(&look.seen, Asked::from(settings));
-    (survey.state, survey.failure) = foretold(decision, settings, &mut look);
+    (survey.state, survey.failure) = foretold(decision, settings, &target, &mut look);
     let Some(Opened { source, census }) = look.opened else {
         return Ok(survey);
     };
@@ -163,6 +170,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
 fn foretold(
     mut decision: Decision,
     settings: &Settings,
+    target: &Target,
     look: &mut Look,
 ) -> (State, Option<Failure>) {
     if decision == Decision::Later {
@@ -181,8 +189,12 @@ fn foretold(
             (State::Conflict, Some(conflict))
         }
         Decision::Problem => (State::Refuse, Some(look.seen.problems.swap_remove(0))),
-        Decision::Move | Decision::Later if look.seen.in_use.is_empty() => (State::Move, None),
-        Decision::Move | Decision::Later => (State::Replace, None),
+        Decision::Refuse(why) => {
+            let refusal = look.refusal(why, settings, target);
+            (State::Refuse, Some(refusal.into()))
+        }
+        _ if look.seen.in_use.is_empty() => (State::Move, None),
+        _ => (State::Replace, None),
     }
 }
 
