@@ -19,7 +19,7 @@ use crate::output::log::{self, LogFormat};
 use crate::output::secret::Redactor;
 use crate::output::stdout::out;
 use crate::process::exec::{self, EnvironmentChanges};
-use crate::settings::{self, Settings, Start};
+use crate::settings::{self, Settings, Start, variables};
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -38,7 +38,8 @@ copy; 74 I/O error on the way; 75 another instance or process is in the way; 76 
 failed; 77 refused: password, role or privilege; 78 configuration; 126, 127 the command cannot be run or found;
 128 and more: ended by a signal. What a command was asked for goes to stdout, the log to stderr.
 
-It is configured by environment variables, above all DATABASE_URL; the README lists them.
+It is configured by environment variables: DATABASE_URL, and Open WebUI's other ones, with their meaning; and its own:
+
 ";
 
 const VERSION: &str = concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n");
@@ -165,7 +166,10 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     };
     match command {
         Command::Boot(app) => match start(context)? {
-            Start::PassThrough(changes) => become_the_app(&app, &changes),
+            Start::PassThrough(changes, warnings) => {
+                warn(&warnings);
+                become_the_app(&app, &changes)
+            }
             Start::Prepare(settings) => {
                 let (settings, start) = with_runtime(|controls| async move {
                     let start = boot::prepare(&settings, &controls).await?;
@@ -175,7 +179,7 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
             }
         },
         Command::Migrate => match start(context)? {
-            Start::PassThrough(_) => Ok(()),
+            Start::PassThrough(..) => Ok(()),
             Start::Prepare(settings) => {
                 with_runtime(|controls| async move { boot::prepare(&settings, &controls).await })
                     .map(drop)
@@ -199,7 +203,7 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
             let made = back_up(&to, compress);
             answer("backup", json, context, made, Backup::text)
         }
-        Command::Help => out(HELP).map_err(Failure::Output),
+        Command::Help => out(&format!("{HELP}{}", variables::help())).map_err(Failure::Output),
         Command::Version => out(VERSION).map_err(Failure::Output),
     }
 }
@@ -245,7 +249,7 @@ fn start(context: &mut Context) -> Result<Start, Failure> {
 fn with_target(context: &mut Context) -> Result<Box<Settings>, Failure> {
     match start(context)? {
         Start::Prepare(settings) => Ok(settings),
-        Start::PassThrough(_) => Err(Failure::NoTarget),
+        Start::PassThrough(..) => Err(Failure::NoTarget),
     }
 }
 
@@ -253,6 +257,16 @@ fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), 
     let Err(error) = exec::exec(app, changes);
     install_default_log();
     Err(error.into())
+}
+
+/// Says what a start without PostgreSQL is warned about: mostly nothing.
+fn warn(warnings: &[String]) {
+    if !warnings.is_empty() {
+        install_default_log();
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// For failures before the settings are known; does nothing once a log is installed.

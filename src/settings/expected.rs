@@ -1,6 +1,7 @@
 //! Owns what is expected of the data folder: whether there ought to be data to move, and whether it may be moved once more.
 
-use super::{Environment, boolean, choice};
+use super::read::Environment;
+use super::values::{boolean, choice};
 
 /// `WEBUI_INIT_SOURCE`: whether there ought to be data to move, while PostgreSQL has no users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
 
-use super::{Environment, LogFormat, SettingsError, choice, data_dir_and_source, filter, texts};
+use super::read::{Environment, data_dir_and_source, log_settings, texts};
+use super::{LogFormat, SettingsError};
 
 /// Where the old database is, and how to log.
 #[derive(Debug, Clone)]
@@ -27,16 +28,8 @@ pub fn read_source(
 ) -> Result<SourceSettings, SettingsError> {
     let mut problems = Vec::new();
     let variables = texts(variables, &mut problems);
-    let environment: Environment = envy::from_iter(variables).map_err(|error| SettingsError {
-        problems: vec![error.to_string()],
-    })?;
-    let log = filter(environment.webui_init_log.as_deref(), &mut problems);
-    let log_format = choice(
-        "WEBUI_INIT_LOG_FORMAT",
-        environment.webui_init_log_format.as_deref(),
-        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-        &mut problems,
-    );
+    let environment = Environment::new(&variables)?;
+    let (log, log_format) = log_settings(&environment, &mut problems);
     let (_, source) = data_dir_and_source(&environment);
     match log {
         Some(log) if problems.is_empty() => Ok(SourceSettings {

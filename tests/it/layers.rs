@@ -13,14 +13,12 @@ const FILE: usize = 400;
 const FUNCTION: usize = 60;
 
 /// Files that are still longer. Whoever shortens one takes it out.
-const LONG_FILES: &[&str] = &["settings/mod.rs"];
+const LONG_FILES: &[&str] = &[];
 /// Functions that are still longer, likewise.
 const LONG_FUNCTIONS: &[&str] = &[
     "postgres/catalogue/mod.rs: read",
     "postgres/dsn/hosts.rs: endpoints",
     "postgres/dsn/session.rs: session",
-    "settings/mod.rs: assemble",
-    "settings/mod.rs: read",
 ];
 
 /// The lines of code of every file of `src`, by its path there.

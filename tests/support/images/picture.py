@@ -91,6 +91,11 @@ def _ask(client: Client, template: str, path: str, query: dict[str, str]) -> Any
     return answer(client.get(path, query or None), template)
 
 
+def _ties(rows: list[Any]) -> bool:
+    times = [row.get("updated_at") if isinstance(row, dict) else None for row in rows]
+    return all(isinstance(time, int) for time in times) and len(set(times)) < len(times)
+
+
 def _level(value: Any, known: set[str], since: float) -> Any:
     """The same with names for what an upgrade drew, and the rows of a listing in order again."""
     if isinstance(value, dict):
@@ -103,6 +108,9 @@ def _level(value: Any, known: set[str], since: float) -> Any:
         rows = [_level(item, known, since) for item in value]
         if rows and all(isinstance(row, dict) for row in rows) and rows != value:
             rows.sort(key=json.dumps)
+        elif _ties(rows):
+            # The app sorts by time alone, and rows of one second come in any order.
+            rows.sort(key=lambda row: (-row["updated_at"], json.dumps(row)))
         return rows
     if isinstance(value, str):
         return _UUID.sub(lambda found: found[0] if found[0] in known else "<drawn>", value)
