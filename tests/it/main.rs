@@ -13,6 +13,7 @@ mod end_to_end;
 mod exactly_once;
 mod faults;
 mod fidelity;
+mod images;
 mod layers;
 mod move_lock;
 mod no_way_past;

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gzip
 import itertools
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +52,8 @@ class Case:
     rows: int = 0
     answers: int = 0
     seconds: float = 0.0
+    # Whether the app is asked, before and after.
+    asked: bool = True
     problems: list[str] = field(default_factory=list)
     expected_failure: str = ""
 
@@ -62,6 +66,30 @@ class Case:
         if self.problems:
             return f"{len(self.problems)} DIFFERENCES"
         return self.expected_failure or "equal"
+
+
+class Fixtures:
+    """The same files as they are kept in the repository: SQL text, without what lies beside the database."""
+
+    FOLDER = ROOT / "tests/fixtures/images"
+
+    def of(self, version: str) -> tuple[Path, Ledger]:
+        folder = Path(tempfile.mkdtemp(prefix="webui-init-fixture-", dir=self._kept.name))
+        with closing(sqlite3.connect(folder / "webui.db")) as db:
+            db.executescript(gzip.decompress((self.FOLDER / f"{version}.sql.gz").read_bytes()).decode())
+        return folder, Ledger(0)
+
+    def __init__(self) -> None:
+        self._kept = tempfile.TemporaryDirectory(prefix="webui-init-fixtures-")
+
+    @classmethod
+    def make(cls, files: "Files", version: str) -> None:
+        filled, _ = files.of(version)
+        with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(_copy(filled, Path(folder, "webui.db")))) as db:
+            text = "\n".join(db.iterdump()) + "\n"
+        cls.FOLDER.mkdir(exist_ok=True)
+        # Without a time, so that the same text is the same file.
+        (cls.FOLDER / f"{version}.sql.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 class Files:
@@ -93,7 +121,7 @@ class Files:
         print(f"filled {version}: {ledger.counts()}", flush=True)
 
 
-def run(case: Case, files: Files, program: Path, url: str) -> None:
+def run(case: Case, files: Files | Fixtures, program: Path, url: str) -> None:
     """Fills in what came of a case; `url` is an empty database."""
     image = Image(case.image)
     filled, ledger = files.of(case.file)
@@ -129,6 +157,12 @@ def run(case: Case, files: Files, program: Path, url: str) -> None:
         case.rows = found.rows
         case.problems += found.differences
         case.problems += _expect(_program(program, "verify", image, data, url), 0, "verify")
+        again = _program(program, "migrate", image, data, url)
+        case.problems += _expect(again, 0, "the second start")
+        if "moved and verified" in again.stderr:
+            case.problems.append("the second start has moved again")
+        if not case.asked:
+            return
         known = str(original)
         since = windows[0]
         with image.serving(served) as address:
@@ -198,6 +232,19 @@ def older_lines(version: str, all_versions: list[str]) -> list[str]:
     return list(newest.values())
 
 
+def check(pairs: list[str], program: Path) -> int:
+    """Each IMAGE:FILE[:bootstrapped]=URL from the fixtures, without asking the app."""
+    failed, fixtures = 0, Fixtures()
+    for pair in pairs:
+        what, url = pair.split("=", 1)
+        image, file, *bootstrapped = what.split(":")
+        case = Case(image, file, bool(bootstrapped), asked=False)
+        run(case, fixtures, program, url)
+        print(f"{case.name} {case.rows:5} rows {case.seconds:6.2f} s to move  {case.verdict}", *case.problems, sep="\n    ", flush=True)
+        failed += bool(case.problems)
+    return 1 if failed else 0
+
+
 def cases(arguments: argparse.Namespace) -> list[Case]:
     known = versions()
     if arguments.new:
@@ -258,6 +305,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="VERSION", help="these images")
     parser.add_argument("--quick", action="store_true", help="each image with its own file, and those of the oldest and the newest older line")
     parser.add_argument("--new", metavar="VERSION", help="a version that is not in tests/support/images/versions")
+    parser.add_argument("--make", action="store_true", help="make tests/fixtures/images")
+    parser.add_argument("--check", nargs="+", metavar="IMAGE:FILE=URL", help="move a fixture into an empty database, and compare")
     parser.add_argument("--jobs", type=int, default=2, help="moves at a time (2)")
     parser.add_argument("--write", type=Path, help="write the table here")
     parser.add_argument("--write-as", default="", help="the options that the table names")
@@ -265,6 +314,12 @@ def main() -> int:
     arguments = parser.parse_args()
     done: list[Case] = []
     files = Files()
+    if arguments.make:
+        for version in versions():
+            Fixtures.make(files, version)
+        return 0
+    if arguments.check:
+        return check(arguments.check, arguments.program.absolute())
     all_cases = cases(arguments)
     with databases() as new, ThreadPoolExecutor(arguments.jobs) as pool:
         running = [pool.submit(tried, case, files, arguments.program.absolute(), new) for case in all_cases]

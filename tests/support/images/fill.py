@@ -6,6 +6,7 @@ what every version asks for. What a version does not have, it refuses, and the l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -59,6 +60,8 @@ class Fill:
             self.ledger.users.append(user)
             self.ledger.add("user", id=user.id)
             self.clients.append(self.anonymous.sign_in(email, user.password))
+            # Who came first, the app asks by the second; two users of one second come in any order.
+            time.sleep(1.1)
 
     def settings(self) -> None:
         admin = self.clients[0]
