@@ -272,9 +272,9 @@ def cases(arguments: argparse.Namespace) -> list[Case]:
         older = older_lines(version, known)
         return [Case(version, version), Case(version, version, True), *(Case(version, file) for file in older[-4:])]
     chosen = arguments.only or known
-    found = []
+    # Each with its own file first: what a run that is cut off has done is then of every image.
+    found = [Case(version, version, bootstrapped) for version in chosen for bootstrapped in (False, True)]
     for version in chosen:
-        found += [Case(version, version), Case(version, version, True)]
         older = older_lines(version, known)
         if arguments.quick:
             older = older[:1] + older[1:][-1:]
@@ -355,7 +355,7 @@ def main() -> int:
             for problem in case.problems[:_MOST_PROBLEMS]:
                 print(f"    {problem}", flush=True)
             if arguments.write:
-                in_turn = sorted(done, key=lambda case: names.index(case.name))
+                in_turn = sorted(done, key=lambda case: (in_order(case.image), names.index(case.name)))
                 arguments.write.write_text(table(in_turn, f"scripts/images {arguments.write_as}".strip()), encoding="utf-8")
     failed = sum(bool(case.problems) for case in done)
     print(f"{len(done)} moves, {failed} not as they should be")
