@@ -4,7 +4,68 @@
 //!
 //! `WEBUI_FAILPOINT=NAME=ACTION` arms the first arrival at one place, `NAME#N=ACTION` the Nth.
 
+#![allow(missing_docs, reason = "names that say it all")]
+
 use std::io;
+
+pub const CONNECTED: &str = "connected";
+pub const LOCKED: &str = "locked";
+pub const SOURCE_OPENED: &str = "source_opened";
+pub const MOVE_DECIDED: &str = "move_decided";
+pub const LEDGER_MADE: &str = "ledger_made";
+pub const SCHEMA_MADE: &str = "schema_made";
+pub const SOURCE_COPIED: &str = "source_copied";
+pub const COPY_UPGRADED: &str = "copy_upgraded";
+pub const CATALOGUE_READ: &str = "catalogue_read";
+pub const FINDINGS_DONE: &str = "findings_done";
+pub const TRANSACTION_BEGUN: &str = "transaction_begun";
+pub const TABLES_LOCKED: &str = "tables_locked";
+pub const TABLES_CLEARED: &str = "tables_cleared";
+pub const COPY_BEGUN: &str = "copy_begun";
+pub const COPY_MIDDLE: &str = "copy_middle";
+pub const COPY_ENDED: &str = "copy_ended";
+pub const ROWS_SENT: &str = "rows_sent";
+pub const INDEXES_RESTORED: &str = "indexes_restored";
+pub const SEQUENCES_SET: &str = "sequences_set";
+pub const VERIFIED: &str = "verified";
+pub const MARKER_WRITTEN: &str = "marker_written";
+pub const BEFORE_COMMIT: &str = "before_commit";
+pub const MOVE_RECORDED: &str = "move_recorded";
+pub const ANALYZED: &str = "analyzed";
+pub const LOCK_RELEASED: &str = "lock_released";
+pub const BEFORE_EXEC: &str = "before_exec";
+pub const BACKUP_COMPLETE: &str = "backup_complete";
+
+/// All of them, in the order in which a move comes to them; a backup's last.
+pub const ALL: [&str; 27] = [
+    CONNECTED,
+    LOCKED,
+    SOURCE_OPENED,
+    MOVE_DECIDED,
+    LEDGER_MADE,
+    SCHEMA_MADE,
+    SOURCE_COPIED,
+    COPY_UPGRADED,
+    CATALOGUE_READ,
+    FINDINGS_DONE,
+    TRANSACTION_BEGUN,
+    TABLES_LOCKED,
+    TABLES_CLEARED,
+    COPY_BEGUN,
+    COPY_MIDDLE,
+    COPY_ENDED,
+    ROWS_SENT,
+    INDEXES_RESTORED,
+    SEQUENCES_SET,
+    VERIFIED,
+    MARKER_WRITTEN,
+    BEFORE_COMMIT,
+    MOVE_RECORDED,
+    ANALYZED,
+    LOCK_RELEASED,
+    BEFORE_EXEC,
+    BACKUP_COMPLETE,
+];
 
 /// A place without an error of its own.
 #[inline]

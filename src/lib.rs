@@ -48,7 +48,8 @@ mod output;
 mod sqlite;
 
 // What anything may use.
-mod failpoint;
+#[doc(hidden)]
+pub mod failpoint;
 mod sql;
 
 // For tests, benches and fuzzing.

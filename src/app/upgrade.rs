@@ -62,7 +62,7 @@ pub async fn upgrade_copy(
     reporter.stage("copying the old database");
     let copy = path.clone();
     let (original, ()) = on_source(original, move |original| original.back_up(&copy)).await?;
-    failpoint::or_fail("source_copied")?;
+    failpoint::or_fail(failpoint::SOURCE_COPIED)?;
     reporter.stage("letting Open WebUI upgrade the copy");
     let app = App::new(settings, Some(scratch.path()));
     let database = Database::Copy(&path);
@@ -80,7 +80,7 @@ pub async fn upgrade_copy(
             }
             (error, _) => error.into(),
         })?;
-    failpoint::or_fail("copy_upgraded")?;
+    failpoint::or_fail(failpoint::COPY_UPGRADED)?;
     let copy = original.upgraded(&path, scratch)?;
     if copy.revision.as_deref() != Some(head) {
         return Err(AppError::WrongRevision {

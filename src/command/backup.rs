@@ -163,7 +163,7 @@ async fn pack(copy: PathBuf, packed: PathBuf) -> Result<PathBuf, Failure> {
 
 /// Gives the complete file its name, unless that is taken: a hard link never replaces anything.
 fn publish(whole: &Path, to: &Path) -> Result<(), Failure> {
-    failpoint::or_fail("backup_complete").map_err(|error| cannot_write(to, error))?;
+    failpoint::or_fail(failpoint::BACKUP_COMPLETE).map_err(|error| cannot_write(to, error))?;
     let linked = match fs::hard_link(whole, to) {
         // A file system without hard links: an empty file of ours holds the name until the rename.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

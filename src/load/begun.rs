@@ -60,7 +60,7 @@ impl Begun {
         // Taken out of the pool for good: whatever happens, this connection is closed, not handed on.
         let client = Object::take(locked.target().client().await?);
         target::begin(&client).await?;
-        failpoint::reach("transaction_begun");
+        failpoint::reach(failpoint::TRANSACTION_BEGUN);
         locked.announce_move(&client, &plan.schema).await?;
         let transaction = target::transaction_id(&client).await?;
         Ok(Self {
@@ -93,7 +93,7 @@ impl Begun {
             plan,
         };
         taken.lock(server).await?;
-        failpoint::reach("tables_locked");
+        failpoint::reach(failpoint::TABLES_LOCKED);
         taken.clear(taking).await?;
         Ok(taken)
     }

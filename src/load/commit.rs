@@ -38,9 +38,9 @@ impl Verified {
             ..
         } = self.into_copied().taken;
         watchdog.over(ledger::write(&client, entry)).await??;
-        failpoint::reach("marker_written");
+        failpoint::reach(failpoint::MARKER_WRITTEN);
         still_true()?;
-        failpoint::reach("before_commit");
+        failpoint::reach(failpoint::BEFORE_COMMIT);
         let error = match watchdog.over(client.batch_execute("COMMIT")).await {
             Ok(Ok(())) => return Ok(plan),
             Ok(Err(error)) => {

@@ -103,11 +103,11 @@ impl Taken {
             return Err(Stopped::Refused(Refused::Parents(refused)));
         }
         reporter.stage("restoring indexes and foreign keys");
-        failpoint::reach("rows_sent");
+        failpoint::reach(failpoint::ROWS_SENT);
         self.restore(reporter).await?;
-        failpoint::reach("indexes_restored");
+        failpoint::reach(failpoint::INDEXES_RESTORED);
         self.set_sequences(&tallies).await?;
-        failpoint::reach("sequences_set");
+        failpoint::reach(failpoint::SEQUENCES_SET);
         Ok(Copied {
             taken: self,
             tallies,
@@ -141,7 +141,7 @@ impl Taken {
                         sink: Box::pin(sink),
                         table,
                     });
-                    failpoint::reach("copy_begun");
+                    failpoint::reach(failpoint::COPY_BEGUN);
                 }
                 (Some(Event::Chunk(chunk, rows)), Some(copying)) => {
                     let length = chunk.len() as u64;
@@ -150,7 +150,7 @@ impl Taken {
                         self.finish(copy.take()).await?;
                         return Err(CopyError::ReaderLost.into());
                     }
-                    failpoint::reach("copy_middle");
+                    failpoint::reach(failpoint::COPY_MIDDLE);
                     reporter.update(|progress| {
                         progress.bytes += length;
                         progress.rows += rows;
@@ -186,7 +186,7 @@ impl Taken {
             return Ok(());
         };
         let finished = sink.as_mut().finish().await;
-        failpoint::reach("copy_ended");
+        failpoint::reach(failpoint::COPY_ENDED);
         finished
             .map(drop)
             .map_err(|error| self.rows_refused(&table, error))

@@ -52,7 +52,7 @@ pub fn exec(command: &[OsString], changes: &EnvironmentChanges) -> Result<Infall
     for name in &changes.remove {
         app.env_remove(name);
     }
-    failpoint::reach("before_exec");
+    failpoint::reach(failpoint::BEFORE_EXEC);
     signals::reset();
     let error = app.exec();
     Err(match error.kind() {

@@ -4,71 +4,72 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use webui_init::failpoint;
 
 use crate::case::{Commit, Fault, Mishap, Moment};
 use crate::support::{Then, Towards};
 
 /// The stages of a move in their order, and how often each is arrived at by any source.
 pub const PLACES: &[(&str, u32)] = &[
-    ("connected", 1),
-    ("locked", 1),
-    ("source_opened", 1),
-    ("move_decided", 1),
-    ("ledger_made", 1),
-    ("schema_made", 1),
-    ("source_copied", 1),
-    ("copy_upgraded", 1),
-    ("catalogue_read", 1),
-    ("findings_done", 1),
-    ("transaction_begun", 1),
-    ("tables_locked", 1),
-    ("tables_cleared", 1),
-    ("copy_begun", 20),
-    ("copy_middle", 20),
-    ("copy_ended", 20),
-    ("rows_sent", 1),
-    ("indexes_restored", 1),
-    ("sequences_set", 1),
-    ("verified", 1),
-    ("marker_written", 1),
-    ("before_commit", 1),
-    ("move_recorded", 1),
-    ("analyzed", 1),
-    ("lock_released", 1),
-    ("before_exec", 1),
+    (failpoint::CONNECTED, 1),
+    (failpoint::LOCKED, 1),
+    (failpoint::SOURCE_OPENED, 1),
+    (failpoint::MOVE_DECIDED, 1),
+    (failpoint::LEDGER_MADE, 1),
+    (failpoint::SCHEMA_MADE, 1),
+    (failpoint::SOURCE_COPIED, 1),
+    (failpoint::COPY_UPGRADED, 1),
+    (failpoint::CATALOGUE_READ, 1),
+    (failpoint::FINDINGS_DONE, 1),
+    (failpoint::TRANSACTION_BEGUN, 1),
+    (failpoint::TABLES_LOCKED, 1),
+    (failpoint::TABLES_CLEARED, 1),
+    (failpoint::COPY_BEGUN, 20),
+    (failpoint::COPY_MIDDLE, 20),
+    (failpoint::COPY_ENDED, 20),
+    (failpoint::ROWS_SENT, 1),
+    (failpoint::INDEXES_RESTORED, 1),
+    (failpoint::SEQUENCES_SET, 1),
+    (failpoint::VERIFIED, 1),
+    (failpoint::MARKER_WRITTEN, 1),
+    (failpoint::BEFORE_COMMIT, 1),
+    (failpoint::MOVE_RECORDED, 1),
+    (failpoint::ANALYZED, 1),
+    (failpoint::LOCK_RELEASED, 1),
+    (failpoint::BEFORE_EXEC, 1),
 ];
 
 /// Places of which the source must be at an older revision to be reached.
-pub const OF_THE_COPY: [&str; 2] = ["source_copied", "copy_upgraded"];
+pub const OF_THE_COPY: [&str; 2] = [failpoint::SOURCE_COPIED, failpoint::COPY_UPGRADED];
 
 /// Places that can return an error.
 const FALLIBLE: [&str; 14] = [
-    "connected",
-    "locked",
-    "source_opened",
-    "move_decided",
-    "ledger_made",
-    "schema_made",
-    "source_copied",
-    "copy_upgraded",
-    "catalogue_read",
-    "findings_done",
-    "verified",
-    "move_recorded",
-    "analyzed",
-    "lock_released",
+    failpoint::CONNECTED,
+    failpoint::LOCKED,
+    failpoint::SOURCE_OPENED,
+    failpoint::MOVE_DECIDED,
+    failpoint::LEDGER_MADE,
+    failpoint::SCHEMA_MADE,
+    failpoint::SOURCE_COPIED,
+    failpoint::COPY_UPGRADED,
+    failpoint::CATALOGUE_READ,
+    failpoint::FINDINGS_DONE,
+    failpoint::VERIFIED,
+    failpoint::MOVE_RECORDED,
+    failpoint::ANALYZED,
+    failpoint::LOCK_RELEASED,
 ];
 
 /// Places at which the move's transaction is open.
 const IN_THE_TRANSACTION: [&str; 8] = [
-    "tables_locked",
-    "tables_cleared",
-    "copy_begun",
-    "copy_middle",
-    "rows_sent",
-    "indexes_restored",
-    "verified",
-    "before_commit",
+    failpoint::TABLES_LOCKED,
+    failpoint::TABLES_CLEARED,
+    failpoint::COPY_BEGUN,
+    failpoint::COPY_MIDDLE,
+    failpoint::ROWS_SENT,
+    failpoint::INDEXES_RESTORED,
+    failpoint::VERIFIED,
+    failpoint::BEFORE_COMMIT,
 ];
 
 /// What is said to PostgreSQL at the stages of a move that only a time limit ends.
@@ -104,28 +105,32 @@ pub fn menu() -> &'static [(Fault, Moment)] {
         add(Fault::BackendKilled, &IN_THE_TRANSACTION);
         add(Fault::LockEnded, &IN_THE_TRANSACTION);
         let of_network = [
-            "locked",
-            "catalogue_read",
-            "tables_cleared",
-            "copy_middle",
-            "rows_sent",
-            "before_commit",
+            failpoint::LOCKED,
+            failpoint::CATALOGUE_READ,
+            failpoint::TABLES_CLEARED,
+            failpoint::COPY_MIDDLE,
+            failpoint::ROWS_SENT,
+            failpoint::BEFORE_COMMIT,
         ];
         for fault in [Fault::Refuse, Fault::Reset, Fault::Pause] {
             add(fault, &of_network);
         }
         let of_two = [
-            "locked",
-            "schema_made",
-            "findings_done",
-            "copy_middle",
-            "verified",
-            "before_commit",
+            failpoint::LOCKED,
+            failpoint::SCHEMA_MADE,
+            failpoint::FINDINGS_DONE,
+            failpoint::COPY_MIDDLE,
+            failpoint::VERIFIED,
+            failpoint::BEFORE_COMMIT,
         ];
         add(Fault::KillOfTwo, &of_two);
         add(
             Fault::CrashUnderTwo,
-            &["locked", "copy_middle", "before_commit"],
+            &[
+                failpoint::LOCKED,
+                failpoint::COPY_MIDDLE,
+                failpoint::BEFORE_COMMIT,
+            ],
         );
         for commit in [
             Commit::Network(Then::CutAfterDelivery),
@@ -137,7 +142,7 @@ pub fn menu() -> &'static [(Fault, Moment)] {
             Commit::Signal,
         ] {
             // Once for each way: a pooler has its own idea of what becomes of the connection.
-            add(Fault::Commit(commit), &["before_commit"; 3]);
+            add(Fault::Commit(commit), &[failpoint::BEFORE_COMMIT; 3]);
         }
         let by_itself = [
             Fault::Schema(Mishap::Killed("stop-before")),
@@ -169,4 +174,13 @@ pub fn menu() -> &'static [(Fault, Moment)] {
         );
         menu
     })
+}
+
+#[test]
+fn every_place_is_on_the_menu() {
+    let of_a_move = failpoint::ALL
+        .iter()
+        .filter(|place| **place != failpoint::BACKUP_COMPLETE);
+    let on_the_menu: Vec<&str> = PLACES.iter().map(|(place, _)| *place).collect();
+    assert_eq!(of_a_move.copied().collect::<Vec<_>>(), on_the_menu);
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rusqlite::Connection;
+use webui_init::failpoint::BACKUP_COMPLETE;
 
 use crate::support::source::tables;
 use crate::support::{
@@ -220,7 +221,7 @@ fn nothing_is_overwritten() {
     // Nor where it appears while the copy is made.
     fs::remove_file(&to).expect("a file");
     let running = back_up(&source, &to)
-        .env("WEBUI_FAILPOINT", "backup_complete=stop")
+        .env("WEBUI_FAILPOINT", format!("{BACKUP_COMPLETE}=stop"))
         .start();
     let stat = format!("/proc/{}/stat", running.pid());
     wait_for("the stop", Duration::from_secs(20), || {
@@ -241,7 +242,7 @@ fn what_is_killed_leaves_nothing_that_could_be_taken_for_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("copy.db");
     back_up(&source, &to)
-        .env("WEBUI_FAILPOINT", "backup_complete=abort")
+        .env("WEBUI_FAILPOINT", format!("{BACKUP_COMPLETE}=abort"))
         .run()
         .expect(134);
     assert!(!to.exists());

@@ -51,7 +51,7 @@ async fn look_and_move(settings: &Settings, controls: &Controls) -> Result<Start
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let first = target.first_look(settings.wait, names::USER).await?;
     tracing::info!("Connected to PostgreSQL database {}", target.summary());
-    failpoint::or_fail("connected")?;
+    failpoint::or_fail(failpoint::CONNECTED)?;
     if let Some(marker) = first.moved() {
         after_the_move(settings, marker);
         return Ok(Start::Postgres);
@@ -64,11 +64,11 @@ async fn look_and_move(settings: &Settings, controls: &Controls) -> Result<Start
         Locked::Ours(locked) => locked,
         Locked::Done(marker) => return Ok(another_has_moved(&marker)),
     };
-    failpoint::or_fail("locked")?;
+    failpoint::or_fail(failpoint::LOCKED)?;
     match under_the_lock(settings, controls, &locked, &server).await {
         Ok(Next::Start) => {
             locked.release();
-            failpoint::or_fail("lock_released")?;
+            failpoint::or_fail(failpoint::LOCK_RELEASED)?;
             Ok(Start::Postgres)
         }
         Ok(Next::Wait(why)) => {
@@ -102,7 +102,7 @@ async fn under_the_lock(
     server: &Server,
 ) -> Result<Next, Failure> {
     let opened = look::open(settings, controls, 3).await?;
-    failpoint::or_fail("source_opened")?;
+    failpoint::or_fail(failpoint::SOURCE_OPENED)?;
     let mut look = look::look(settings, locked.target(), server, opened).await?;
     let decision = decide(&look.seen, Asked::from(settings));
     match decision {
@@ -162,13 +162,13 @@ async fn move_the_data(
         return Ok(());
     };
     describe(&opened, locked);
-    failpoint::or_fail("move_decided")?;
+    failpoint::or_fail(failpoint::MOVE_DECIDED)?;
     let mut client = locked.target().client().await?;
     let made = ledger::prepare(&mut client);
     target::brief(made, identity).await?;
     drop(client);
     controls.leaves(Left::Ledger);
-    failpoint::or_fail("ledger_made")?;
+    failpoint::or_fail(failpoint::LEDGER_MADE)?;
     attempts::begin(locked.target(), &server.schema).await;
     let the_move = Move::new(settings, controls, locked, server, &look.app_tables);
     let moved = Box::pin(async {

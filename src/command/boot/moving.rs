@@ -87,7 +87,7 @@ impl<'a> Move<'a> {
         let mut plan = Plan::new(&source.tables, &catalogue);
         let source = other_types::ask(&client, source, &mut plan).await?;
         drop(client);
-        failpoint::or_fail("catalogue_read")?;
+        failpoint::or_fail(failpoint::CATALOGUE_READ)?;
         let (copied, source) = self.load(source, &catalogue, &plan).await?;
         let moved = copied
             .tallies
@@ -114,7 +114,7 @@ impl<'a> Move<'a> {
         self.locked.target().hang_up();
         self.controls.leaves(Left::Tables);
         app.upgrade(Database::Target(&self.settings.dsn)).await?;
-        failpoint::or_fail("schema_made")?;
+        failpoint::or_fail(failpoint::SCHEMA_MADE)?;
         let head = revision::of_target(self.locked.target(), &self.server.schema)
             .await?
             .ok_or_else(|| AppError::WrongRevision {
@@ -222,7 +222,7 @@ impl<'a> Move<'a> {
             found.map_err(|error| source.failed(error))
         })
         .await?;
-        failpoint::or_fail("findings_done")?;
+        failpoint::or_fail(failpoint::FINDINGS_DONE)?;
         Ok(found)
     }
 
@@ -253,7 +253,7 @@ impl<'a> Move<'a> {
             .over(begun.take_tables(self.server, taking))
             .await
             .map_err(CopyError::from)??;
-        failpoint::or_fail("tables_cleared")?;
+        failpoint::or_fail(failpoint::TABLES_CLEARED)?;
         let loaded = watchdog
             .over(taken.load(source, findings.clone(), self.settings.verify, reporter))
             .await
@@ -308,7 +308,7 @@ impl<'a> Move<'a> {
             .await
             .map_err(VerifyError::from)??;
         self.seconds.insert("verify", since.elapsed().as_secs_f64());
-        failpoint::or_fail("verified")?;
+        failpoint::or_fail(failpoint::VERIFIED)?;
 
         let report = Report::new(&verified.copied().tallies, self.seconds);
         if self.settings.leftovers == Leftovers::Fail && report.kept_aside > 0 {
@@ -334,12 +334,12 @@ impl<'a> Move<'a> {
         let plan = verified
             .record(&entry, self.locked, watchdog, || source.check_unchanged())
             .await?;
-        failpoint::or_fail("move_recorded")?;
+        failpoint::or_fail(failpoint::MOVE_RECORDED)?;
         self.controls.set_running(None);
         reporter.stage("");
         report.log(self.begun.elapsed());
         maintenance::analyze(self.locked, &plan).await;
-        failpoint::or_fail("analyzed")?;
+        failpoint::or_fail(failpoint::ANALYZED)?;
         Ok(())
     }
 }
