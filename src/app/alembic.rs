@@ -433,7 +433,7 @@ fn told(database: &Database<'_>, steps: u64) {
         Database::Copy(_) => "upgraded the private copy",
     };
     match steps {
-        0 => tracing::info!("Open WebUI has its tables already"),
+        0 => tracing::info!("Open WebUI's schema step is done"),
         steps => tracing::info!(
             steps,
             "Open WebUI {what} ({} of \"Running upgrade\")",
