@@ -2,9 +2,11 @@
 //! commands do is `command`'s.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::command::answer::{Found, answer};
+use crate::command::backup::{self, Backup};
 use crate::command::boot;
 use crate::command::frame::with_runtime;
 use crate::command::leftovers::list_leftovers;
@@ -17,7 +19,7 @@ use crate::output::log::{self, LogFormat};
 use crate::output::secret::Redactor;
 use crate::output::stdout::out;
 use crate::process::exec::{self, EnvironmentChanges};
-use crate::settings::{self, Settings, Start};
+use crate::settings::{self, Settings, Start, variables};
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -28,14 +30,16 @@ Usage:
   webui-init plan [--json]                 tell what a move would do; writes nothing
   webui-init verify [--json]               compare the old database with PostgreSQL now
   webui-init leftovers [--json]            list what could not be stored as it was
+  webui-init backup --to FILE [--compress] [--json]
+                                           copy the old database, also while it is in use
 
 Exit codes: 0 done; 64 usage; 65 the data; 69 PostgreSQL not reachable; 70 a bug; 73 no space for the scratch
 copy; 74 I/O error on the way; 75 another instance or process is in the way; 76 Open WebUI's own schema step
 failed; 77 refused: password, role or privilege; 78 configuration; 126, 127 the command cannot be run or found;
-128 and more: ended by a signal. What plan,
-verify and leftovers find goes to stdout, the log to stderr.
+128 and more: ended by a signal. What a command was asked for goes to stdout, the log to stderr.
 
-It is configured by environment variables, above all DATABASE_URL; the README lists them.
+It is configured by environment variables: DATABASE_URL, and Open WebUI's other ones, with their meaning; and its own:
+
 ";
 
 const VERSION: &str = concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n");
@@ -48,8 +52,17 @@ enum Command {
     Plan { json: bool },
     Verify { json: bool },
     Leftovers { json: bool },
+    Backup(BackupOptions),
     Help,
     Version,
+}
+
+/// How a backup is to be made.
+#[derive(Debug, PartialEq, Eq)]
+struct BackupOptions {
+    to: PathBuf,
+    compress: bool,
+    json: bool,
 }
 
 /// Runs the program.
@@ -99,6 +112,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
         ["leftovers", flags @ ..] => {
             json_flag("leftovers", flags).map(|json| Command::Leftovers { json })
         }
+        ["backup", ..] => backup_options(&arguments[1..]).map(Command::Backup),
         ["-h" | "--help" | "help", ..] => Ok(Command::Help),
         ["-V" | "--version", ..] => Ok(Command::Version),
         [] => Err(Failure::Usage("no command given".to_owned())),
@@ -119,6 +133,31 @@ fn json_flag(command: &str, flags: &[&str]) -> Result<bool, Failure> {
     }
 }
 
+/// A file name need not be text.
+fn backup_options(arguments: &[OsString]) -> Result<BackupOptions, Failure> {
+    let (mut to, mut compress, mut json) = (None, false, false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--compress") => compress = true,
+            Some("--json") => json = true,
+            Some("--to") => to = arguments.next().map(PathBuf::from),
+            _ => {
+                return Err(Failure::Usage(format!(
+                    "backup takes --to FILE, --compress and --json, and no {}",
+                    argument.display()
+                )));
+            }
+        }
+    }
+    match to {
+        Some(to) if to.file_name().is_some() => Ok(BackupOptions { to, compress, json }),
+        _ => Err(Failure::Usage(
+            "backup needs the file to write: webui-init backup --to FILE".to_owned(),
+        )),
+    }
+}
+
 fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     context.doing = match command {
         Command::Boot(_) => Doing::Boot,
@@ -127,7 +166,10 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     };
     match command {
         Command::Boot(app) => match start(context)? {
-            Start::PassThrough(changes) => become_the_app(&app, &changes),
+            Start::PassThrough(changes, warnings) => {
+                warn(&warnings);
+                become_the_app(&app, &changes)
+            }
             Start::Prepare(settings) => {
                 let (settings, start) = with_runtime(|controls| async move {
                     let start = boot::prepare(&settings, &controls).await?;
@@ -137,7 +179,7 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
             }
         },
         Command::Migrate => match start(context)? {
-            Start::PassThrough(_) => Ok(()),
+            Start::PassThrough(..) => Ok(()),
             Start::Prepare(settings) => {
                 with_runtime(|controls| async move { boot::prepare(&settings, &controls).await })
                     .map(drop)
@@ -157,7 +199,11 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
                 answer::<()>("leftovers", json, context, Err(failure), |()| String::new())
             }
         },
-        Command::Help => out(HELP).map_err(Failure::Output),
+        Command::Backup(BackupOptions { to, compress, json }) => {
+            let made = back_up(&to, compress);
+            answer("backup", json, context, made, Backup::text)
+        }
+        Command::Help => out(&format!("{HELP}{}", variables::help())).map_err(Failure::Output),
         Command::Version => out(VERSION).map_err(Failure::Output),
     }
 }
@@ -178,6 +224,16 @@ fn verify(context: &mut Context) -> Result<Found<Audit>, Failure> {
     Ok((audit, outcome))
 }
 
+/// Needs no PostgreSQL, so it is not asked which one is meant.
+fn back_up(to: &Path, compress: bool) -> Result<Found<Backup>, Failure> {
+    let settings = settings::read_source(std::env::vars_os())?;
+    log::install(settings.log.clone(), settings.log_format);
+    let made = with_runtime(|controls| async move {
+        backup::back_up(&settings, &controls, to, compress).await
+    })?;
+    Ok((made, Ok(())))
+}
+
 /// Reads the environment, and begins the log that it asks for where there is something to do.
 fn start(context: &mut Context) -> Result<Start, Failure> {
     let start = settings::read(std::env::vars_os())?;
@@ -193,7 +249,7 @@ fn start(context: &mut Context) -> Result<Start, Failure> {
 fn with_target(context: &mut Context) -> Result<Box<Settings>, Failure> {
     match start(context)? {
         Start::Prepare(settings) => Ok(settings),
-        Start::PassThrough(_) => Err(Failure::NoTarget),
+        Start::PassThrough(..) => Err(Failure::NoTarget),
     }
 }
 
@@ -201,6 +257,16 @@ fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), 
     let Err(error) = exec::exec(app, changes);
     install_default_log();
     Err(error.into())
+}
+
+/// Says what a start without PostgreSQL is warned about: mostly nothing.
+fn warn(warnings: &[String]) {
+    if !warnings.is_empty() {
+        install_default_log();
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// For failures before the settings are known; does nothing once a log is installed.

@@ -9,7 +9,7 @@
 //! 4. [`sqlite::source`] opens `webui.db` without changing a byte of it;
 //! 5. [`app::alembic`] lets Open WebUI make its tables, [`app::upgrade`] brings an older source to their revision;
 //! 6. [`load::plan`] pairs tables and columns, [`load::findings`] finds the rows that have no place;
-//! 7. [`load::reader`] reads and converts rows by [`convert::value`], [`load::copy`] sends them, in one transaction;
+//! 7. [`load::reader`] reads and converts rows by [`convert::value`], [`load::copy_in`] sends them, in one transaction;
 //! 8. [`load::proof`] compares what PostgreSQL returns with what was sent; only then is the marker written;
 //! 9. [`load::report`] tells what became of each row, [`failure`] what to do if there is no good end;
 //! 10. [`process::exec`] replaces this process with the app.

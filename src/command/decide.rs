@@ -3,11 +3,13 @@
 
 use crate::app::names;
 use crate::failure::{Absent, Failure};
-use crate::settings::{OnConflict, Settings};
+use crate::settings::{Expected, OnConflict, Settings};
 
-/// What was seen on both sides of a database that has no record of a move.
+/// What was seen on both sides of a database that has no record of a move, or none that can be believed.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// The record of a move.
+    pub record: SeenRecord,
     /// What lies where the source is expected.
     pub source: SeenSource,
     /// Tables of the app that hold rows in PostgreSQL. Asked for only where there is something to move.
@@ -19,6 +21,18 @@ pub struct Seen {
     pub pausing: bool,
     /// All that a move would fail at; a start is refused for the first.
     pub problems: Vec<Failure>,
+}
+
+/// What PostgreSQL says of a move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SeenRecord {
+    /// There is no record.
+    #[default]
+    Absent,
+    /// It is there, and the users are not.
+    WithoutUsers,
+    /// It says that the data has gone back to SQLite.
+    Returned,
 }
 
 /// What lies where the source is expected.
@@ -40,6 +54,10 @@ pub struct Asked {
     pub on_conflict: OnConflict,
     /// `ENABLE_DB_MIGRATIONS`.
     pub migrations_enabled: bool,
+    /// `WEBUI_INIT_SOURCE`.
+    pub expected: Expected,
+    /// `WEBUI_INIT_MOVE_AGAIN`.
+    pub move_again: bool,
 }
 
 impl From<&Settings> for Asked {
@@ -47,6 +65,8 @@ impl From<&Settings> for Asked {
         Self {
             on_conflict: settings.on_conflict,
             migrations_enabled: settings.migrations_enabled,
+            expected: settings.expectation.source,
+            move_again: settings.expectation.move_again,
         }
     }
 }
@@ -68,10 +88,26 @@ pub enum Decision {
     Conflict,
     /// The app is not started: the first of the problems.
     Problem,
+    /// The app is not started: it would come up without the data that people expect in it.
+    Refuse(Why),
+    /// The record of an earlier move is struck out, as was asked for; then everything is looked at anew.
+    Forget,
+}
+
+/// Why a start is refused although nothing broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A move is recorded, and its users are gone from PostgreSQL, but not from the source.
+    UsersGone,
+    /// The data has gone back to SQLite since it was moved.
+    Returned,
 }
 
 /// What a start comes to.
 pub fn decide(seen: &Seen, asked: Asked) -> Decision {
+    if seen.record != SeenRecord::Absent {
+        return with_a_record(seen, asked);
+    }
     if seen.source != SeenSource::WithUsers {
         // Between a failed attempt and the next one, no app without users may be started: whoever sees the data moves it.
         return if seen.begun {
@@ -103,6 +139,24 @@ pub fn decide(seen: &Seen, asked: Asked) -> Decision {
     }
 }
 
+/// A record that does not say that the data is here.
+fn with_a_record(seen: &Seen, asked: Asked) -> Decision {
+    let again = asked.move_again && asked.migrations_enabled;
+    match (seen.record, seen.source) {
+        // What PostgreSQL holds is older than the file, so it is moved only if it is set aside.
+        (SeenRecord::Returned, SeenSource::WithUsers)
+            if again && asked.on_conflict == OnConflict::Replace =>
+        {
+            Decision::Forget
+        }
+        (SeenRecord::Returned, _) => Decision::Refuse(Why::Returned),
+        (_, SeenSource::WithUsers) if asked.expected == Expected::Nothing => Decision::Fresh,
+        (_, SeenSource::WithUsers) if again => Decision::Forget,
+        (_, SeenSource::WithUsers) => Decision::Refuse(Why::UsersGone),
+        _ => Decision::Fresh,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +164,8 @@ mod tests {
     const ASKED: Asked = Asked {
         on_conflict: OnConflict::Keep,
         migrations_enabled: true,
+        expected: Expected::FoundOut,
+        move_again: false,
     };
 
     fn with_users(in_use: &[&str]) -> Seen {
@@ -191,5 +247,55 @@ mod tests {
         let mut seen = seen(true, vec![problem()]);
         seen.in_use = vec!["tag".to_owned()];
         assert_eq!(decide(&seen, not_here), Decision::Conflict);
+    }
+
+    #[test]
+    fn a_record_is_believed_only_with_what_it_records() {
+        use SeenRecord::{Returned, WithoutUsers};
+        let again = Asked {
+            move_again: true,
+            ..ASKED
+        };
+        let not_here = Asked {
+            migrations_enabled: false,
+            ..again
+        };
+        let replacing = Asked {
+            on_conflict: OnConflict::Replace,
+            ..again
+        };
+        let fresh = Asked {
+            expected: Expected::Nothing,
+            ..ASKED
+        };
+        let (gone, returned) = (
+            Decision::Refuse(Why::UsersGone),
+            Decision::Refuse(Why::Returned),
+        );
+        for (record, source, asked, decision) in [
+            (WithoutUsers, SeenSource::WithUsers, ASKED, gone),
+            (WithoutUsers, SeenSource::WithUsers, again, Decision::Forget),
+            (WithoutUsers, SeenSource::WithUsers, not_here, gone),
+            (WithoutUsers, SeenSource::Absent, ASKED, Decision::Fresh),
+            (
+                WithoutUsers,
+                SeenSource::WithoutUsers,
+                ASKED,
+                Decision::Fresh,
+            ),
+            (Returned, SeenSource::WithUsers, ASKED, returned),
+            (Returned, SeenSource::Absent, ASKED, returned),
+            (WithoutUsers, SeenSource::WithUsers, fresh, Decision::Fresh),
+            (Returned, SeenSource::WithUsers, again, returned),
+            (Returned, SeenSource::WithUsers, replacing, Decision::Forget),
+            (Returned, SeenSource::Absent, replacing, returned),
+        ] {
+            let seen = Seen {
+                record,
+                source,
+                ..Seen::default()
+            };
+            assert_eq!(decide(&seen, asked), decision, "{seen:?}, {asked:?}");
+        }
     }
 }

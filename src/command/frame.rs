@@ -23,7 +23,7 @@ pub struct Controls {
     /// What a failure would leave behind in PostgreSQL.
     left: Arc<Mutex<Left>>,
     running: Arc<Mutex<Option<(Connector, CancelToken)>>>,
-    scratch: Arc<Mutex<Option<PathBuf>>>,
+    scratch: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Controls {
@@ -41,15 +41,11 @@ impl Controls {
         }
     }
 
-    /// Removes the scratch directory, if it is still there. For the end of the flow: where that failed, a thread that
+    /// Removes the scratch directories that are still there. For the end of the flow: where that failed, a thread that
     /// is busy in SQLite hears of it late or not at all, and the process does not wait for it.
     pub fn clear_scratch(&self) {
-        if let Some(path) = self
-            .scratch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        let mut made = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in made.drain(..) {
             scratch::remove(&path);
         }
     }
@@ -63,9 +59,21 @@ impl Controls {
         settings: &Settings,
         needed: u64,
     ) -> Result<Arc<Scratch>, ScratchError> {
-        let scratch = Scratch::prepare(&settings.scratch_places(), needed)?;
-        *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(scratch.path().to_owned());
+        self.make_scratch_in(&settings.scratch_places(), needed)
+    }
+
+    /// The same in the first of these places that will do.
+    ///
+    /// # Errors
+    /// None will.
+    pub fn make_scratch_in(
+        &self,
+        places: &[PathBuf],
+        needed: u64,
+    ) -> Result<Arc<Scratch>, ScratchError> {
+        let scratch = Scratch::prepare(places, needed)?;
+        let mut made = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        made.push(scratch.path().to_owned());
         Ok(Arc::new(scratch))
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::app::names;
 use crate::command::answer::{answer, reading};
 use crate::convert::reason::is_of_a_row_in_place;
 use crate::failure::Failure;
@@ -60,7 +61,8 @@ impl List {
     /// Whether a move is recorded.
     async fn read(&mut self, settings: &Settings) -> Result<bool, Failure> {
         let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
-        let marker = target.first_look(settings.wait).await?;
+        let first = target.first_look(settings.wait, names::USER).await?;
+        let marker = first.marker;
         let client = target.client().await?;
         let keys = primary_keys(&target).await;
         let schema = settings.schema.as_deref();

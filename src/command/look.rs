@@ -7,10 +7,11 @@ use crate::app::accounts;
 use crate::app::occupancy::tables_in_use;
 use crate::app::revision::refuse_newer;
 use crate::app::{App, AppTables, Migrations, names};
-use crate::command::decide::{Seen, SeenSource};
+use crate::command::decide::{Seen, SeenRecord, SeenSource, Why};
 use crate::command::frame::Controls;
 use crate::command::open::open_source;
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
+use crate::ledger::Marker;
 use crate::ledger::attempts::{self, Failed};
 use crate::postgres::target::{Server, Target};
 use crate::settings::Settings;
@@ -36,6 +37,8 @@ pub struct Look {
     pub app_tables: AppTables,
     /// Moves that failed before.
     pub failed: Option<Failed>,
+    /// The record of a move whose data is not there.
+    pub marker: Option<Marker>,
 }
 
 /// Opens what lies where the source is expected. A private copy, where one is needed, must have `times` its size free.
@@ -56,6 +59,34 @@ pub async fn open(
     }
 }
 
+/// What is seen where there is a record of a move, and not what it records.
+pub fn beside_a_record(opened: Option<Opened>, marker: &Marker) -> Look {
+    let record = if marker.current {
+        SeenRecord::WithoutUsers
+    } else {
+        SeenRecord::Returned
+    };
+    Look {
+        seen: Seen {
+            record,
+            source: source_of(opened.as_ref()),
+            ..Seen::default()
+        },
+        opened,
+        app_tables: AppTables::default(),
+        failed: None,
+        marker: Some(marker.clone()),
+    }
+}
+
+fn source_of(opened: Option<&Opened>) -> SeenSource {
+    match opened {
+        None => SeenSource::Absent,
+        Some(opened) if opened.census.users == 0 => SeenSource::WithoutUsers,
+        Some(_) => SeenSource::WithUsers,
+    }
+}
+
 /// Looks at PostgreSQL, given what the source holds.
 ///
 /// # Errors
@@ -67,11 +98,7 @@ pub async fn look(
     opened: Option<Opened>,
 ) -> Result<Look, Failure> {
     let app = App::new(&settings.app, None);
-    let source = match &opened {
-        None => SeenSource::Absent,
-        Some(opened) if opened.census.users == 0 => SeenSource::WithoutUsers,
-        Some(_) => SeenSource::WithUsers,
-    };
+    let source = source_of(opened.as_ref());
     let mut look = Look {
         seen: Seen {
             source,
@@ -80,6 +107,7 @@ pub async fn look(
         opened,
         app_tables: AppTables::default(),
         failed: None,
+        marker: None,
     };
     let Some(opened) = look
         .opened
@@ -119,6 +147,28 @@ impl Look {
             .as_ref()
             .map(Failed::remaining)
             .unwrap_or_default()
+    }
+
+    /// Why a start is refused, with everything that was seen.
+    pub fn refusal(&self, why: Why, settings: &Settings, target: &Target) -> Refusal {
+        let target = target.summary().to_owned();
+        let source_path = settings.source_name();
+        let at = self.marker.as_ref();
+        let at = at.map(|marker| marker.at.clone()).unwrap_or_default();
+        let users = self.opened.as_ref().map_or(0, |opened| opened.census.users);
+        match why {
+            Why::UsersGone => Refusal::UsersGone {
+                target,
+                at,
+                users,
+                source_path,
+            },
+            Why::Returned => Refusal::Returned {
+                target,
+                at,
+                source_path,
+            },
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Owns the commands, each under its own name.
 
 pub mod answer;
+pub mod backup;
 pub mod boot;
 pub mod decide;
 pub mod frame;

@@ -15,8 +15,12 @@ pub enum Reason {
     Orphan(String),
     /// A value cannot be stored and its column takes no NULL.
     Refused(Refusal),
-    /// PostgreSQL refused the row: `duplicate:` or `check:` and the constraint, or `refused:` and the SQLSTATE.
-    Rejected(String),
+    /// PostgreSQL holds another row under which this one collides; the constraint or the index.
+    Duplicate(String),
+    /// PostgreSQL found the row against a check; the constraint.
+    Check(String),
+    /// PostgreSQL refused the row for another reason; its SQLSTATE, where it named one.
+    Rejected(Option<String>),
     /// The target has no such table.
     UnknownTable,
     /// The target's table has no such column; the row is in place.
@@ -24,12 +28,33 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason of a finding, from its text.
-    pub fn of_finding(text: &str) -> Self {
-        match text.split_once(':') {
-            Some(("nulled", constraint)) => Self::Nulled(constraint.to_owned()),
-            Some(("orphan", constraint)) => Self::Orphan(constraint.to_owned()),
-            _ => Self::Rejected(text.to_owned()),
+    /// Reads it back from its text. None: another version wrote it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Some((kind, name)) = text.split_once(':') else {
+            return match text {
+                "unknown_table" => Some(Self::UnknownTable),
+                "unknown_column" => Some(Self::UnknownColumn),
+                "refused" => Some(Self::Rejected(None)),
+                _ => None,
+            };
+        };
+        let name = name.to_owned();
+        match kind {
+            "repaired" => Repair::ALL
+                .into_iter()
+                .find(|repair| repair.code() == name)
+                .map(Self::Repaired),
+            "nulled" => Some(Self::Nulled(name)),
+            "orphan" => Some(Self::Orphan(name)),
+            "duplicate" => Some(Self::Duplicate(name)),
+            "check" => Some(Self::Check(name)),
+            "refused" => Some(
+                Refusal::ALL
+                    .into_iter()
+                    .find(|refusal| refusal.code() == name)
+                    .map_or(Self::Rejected(Some(name)), Self::Refused),
+            ),
+            _ => None,
         }
     }
 
@@ -49,7 +74,10 @@ impl fmt::Display for Reason {
             Self::Nulled(constraint) => write!(f, "nulled:{constraint}"),
             Self::Orphan(constraint) => write!(f, "orphan:{constraint}"),
             Self::Refused(refusal) => write!(f, "refused:{}", refusal.code()),
-            Self::Rejected(reason) => f.write_str(reason),
+            Self::Duplicate(constraint) => write!(f, "duplicate:{constraint}"),
+            Self::Check(constraint) => write!(f, "check:{constraint}"),
+            Self::Rejected(Some(state)) => write!(f, "refused:{state}"),
+            Self::Rejected(None) => f.write_str("refused"),
             Self::UnknownTable => f.write_str("unknown_table"),
             Self::UnknownColumn => f.write_str("unknown_column"),
         }
@@ -58,7 +86,7 @@ impl fmt::Display for Reason {
 
 /// Whether a reason, as `webui_init.leftover` spells it, is of a row that is in the target itself.
 pub fn is_of_a_row_in_place(reason: &str) -> bool {
-    reason.starts_with("repaired:") || reason.starts_with("nulled:") || reason == "unknown_column"
+    Reason::parse(reason).is_some_and(|reason| reason.row_is_in_place())
 }
 
 #[cfg(test)]
@@ -66,35 +94,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_says_whether_its_row_is_in_place() {
-        for reason in [
-            Reason::Repaired(Repair::JsonNul),
-            Reason::Nulled("fk_a".to_owned()),
-            Reason::UnknownColumn,
-            Reason::UnknownTable,
-            Reason::Orphan("fk_b".to_owned()),
-            Reason::Rejected("duplicate:pk".to_owned()),
-        ] {
-            assert_eq!(
-                is_of_a_row_in_place(&reason.to_string()),
-                reason.row_is_in_place(),
-                "{reason}"
-            );
+    fn a_reason_reads_back_from_its_text() {
+        let name = || "fk_a".to_owned();
+        let mut reasons = vec![
+            (Reason::Nulled(name()), true),
+            (Reason::Orphan(name()), false),
+            (Reason::Duplicate(name()), false),
+            (Reason::Check(name()), false),
+            (Reason::Rejected(Some("54000".to_owned())), false),
+            (Reason::Rejected(None), false),
+            (Reason::UnknownTable, false),
+            (Reason::UnknownColumn, true),
+        ];
+        reasons.extend(Repair::ALL.map(|repair| (Reason::Repaired(repair), true)));
+        reasons.extend(Refusal::ALL.map(|refusal| (Reason::Refused(refusal), false)));
+        for (reason, in_place) in reasons {
+            let text = reason.to_string();
+            assert_eq!(is_of_a_row_in_place(&text), in_place, "{text}");
+            assert_eq!(Reason::parse(&text), Some(reason));
         }
-    }
-
-    #[test]
-    fn reasons_read_back() {
-        assert_eq!(
-            Reason::of_finding("nulled:fk_a"),
-            Reason::Nulled("fk_a".to_owned())
-        );
-        for reason in [
-            "orphan:fk_b",
-            "duplicate:uq_user_email_lower",
-            "refused:54000",
-        ] {
-            assert_eq!(Reason::of_finding(reason).to_string(), reason);
+        for foreign in ["", "moved_to_mars", "repaired:by_magic", "other:thing"] {
+            assert_eq!(Reason::parse(foreign), None, "{foreign}");
         }
     }
 }

@@ -3,8 +3,10 @@
 
 mod app;
 pub mod codes;
+pub mod file;
 mod moving;
 mod postgres;
+pub mod refusal;
 pub mod row;
 mod source;
 
@@ -17,10 +19,11 @@ use crate::app::upgrade::UpgradeError;
 use crate::failure::codes::{
     CANNOT_RUN, EX_CONFIG, EX_DATAERR, EX_IOERR, EX_SOFTWARE, EX_TEMPFAIL, EX_USAGE, NOT_FOUND,
 };
+use crate::failure::file::FileError;
 use crate::failure::postgres::When;
 use crate::failure::row::{Context, Left, Row, Safe};
 use crate::ledger::LedgerError;
-use crate::load::copy::CopyError;
+use crate::load::error::CopyError;
 use crate::load::other_types::InputError;
 use crate::load::proof::VerifyError;
 use crate::output::log;
@@ -30,6 +33,8 @@ use crate::process::exec::ExecError;
 use crate::settings::SettingsError;
 use crate::sqlite::scratch::ScratchError;
 use crate::sqlite::source::SourceError;
+
+pub use refusal::Refusal;
 
 /// Why this instance does not move what there is to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,9 @@ pub enum Failure {
     /// The proof.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A file that was to be made.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The app's command.
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -100,6 +108,9 @@ pub enum Failure {
         /// The source.
         source_path: String,
     },
+    /// What was found speaks against a start.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A command that needs PostgreSQL, and `DATABASE_URL` names none.
     #[error("DATABASE_URL is not set, or names no PostgreSQL")]
     NoTarget,
@@ -287,6 +298,29 @@ impl Failure {
             Self::App(error) => app::of_app(error, context),
             Self::Copy(error) => moving::of_copy(error, context),
             Self::Verify(error) => moving::of_proof(error, context),
+            Self::Refused(refusal) => refusal.row(),
+            Self::File(error) => file::of_file(error),
+            Self::Conflict { .. }
+            | Self::Missing(_)
+            | Self::NeverMoved { .. }
+            | Self::SharedAddresses { .. }
+            | Self::UsersLost { .. }
+            | Self::Leftovers { .. } => Row::new(EX_DATAERR, Safe::Both, self.about_the_data()),
+            Self::Usage(_)
+            | Self::Settings(_)
+            | Self::NoTarget
+            | Self::Exec(_)
+            | Self::Interrupted { .. }
+            | Self::Runtime(_)
+            | Self::Output(_)
+            | Self::NotThisInstance { .. }
+            | Self::NothingToCompare(_) => self.of_the_run(),
+        }
+    }
+
+    /// The row of what is neither a database's nor a file's.
+    fn of_the_run(&self) -> Row {
+        match self {
             Self::Usage(_) => Row::new(
                 EX_USAGE,
                 Safe::NothingBegun,
@@ -330,12 +364,8 @@ impl Failure {
                 Safe::Both,
                 "mount the data volume, or set WEBUI_INIT_SQLITE_PATH to webui.db or a copy of it.",
             ),
-            Self::Conflict { .. }
-            | Self::Missing(_)
-            | Self::NeverMoved { .. }
-            | Self::SharedAddresses { .. }
-            | Self::UsersLost { .. }
-            | Self::Leftovers { .. } => Row::new(EX_DATAERR, Safe::Both, self.about_the_data()),
+            // The others have rows of their own.
+            _ => Row::new(EX_SOFTWARE, Safe::Both, "please report this with the log."),
         }
     }
 

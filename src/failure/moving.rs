@@ -4,7 +4,7 @@ use crate::failure::codes::{EX_DATAERR, EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE
 use crate::failure::postgres::{When, of_answer, of_ledger, of_target};
 use crate::failure::row::{Context, Row, Safe};
 use crate::failure::source::of_source;
-use crate::load::copy::CopyError;
+use crate::load::error::CopyError;
 use crate::load::proof::VerifyError;
 
 const IMPOSSIBLE: &str = "this should be impossible; please report it with the log. Until then, removing DATABASE_URL starts Open WebUI \
@@ -23,7 +23,7 @@ pub fn of_copy(error: &CopyError, context: &Context) -> Row {
                 None => row,
             }
         }
-        CopyError::RowsRefused { .. } | CopyError::ParentsRefused(_) => Row::new(
+        CopyError::RowsRefused { .. } => Row::new(
             EX_DATAERR,
             Safe::Both,
             "repair these rows in a copy of webui.db, and point WEBUI_INIT_SQLITE_PATH to it.",

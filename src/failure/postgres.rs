@@ -6,8 +6,8 @@ use crate::failure::codes::{
     EX_CONFIG, EX_IOERR, EX_NOPERM, EX_SOFTWARE, EX_TEMPFAIL, EX_UNAVAILABLE,
 };
 use crate::failure::row::{Context, Row, Safe};
-use crate::ledger::LedgerError;
-use crate::postgres::error::{Class, TargetError, classify};
+use crate::ledger::{LedgerError, lock};
+use crate::postgres::error::{Class, TargetError, chain, classify};
 use crate::postgres::explain::Kind;
 use crate::postgres::place::{Place, Provider};
 use crate::sql::quote;
@@ -28,6 +28,9 @@ const REPORT: &str = "please report this with the log. Until then, removing \
 pub fn of_target(error: &TargetError, when: When, context: &Context) -> Row {
     let place = &context.place;
     match error {
+        TargetError::Postgres { doing, source } if *doing == lock::LOST => {
+            lock_lost(source, when, context)
+        }
         TargetError::Postgres { source, .. } => of_answer(source, when, context),
         TargetError::Stalled => {
             let cause = Kind::Silent.words(place).unwrap_or_default();
@@ -78,6 +81,20 @@ pub fn of_target(error: &TargetError, when: When, context: &Context) -> Row {
         ),
         TargetError::MayNot(_) => may_not_create(context),
     }
+}
+
+fn lock_lost(error: &PgError, when: When, context: &Context) -> Row {
+    let row = of_answer(error, when, context);
+    let why = row.cause.clone().unwrap_or_else(|| chain(error));
+    Row {
+        next: "look for what ends connections that wait: an administrator, or the idle limit of a proxy or pooler between here and \
+               PostgreSQL. The next start tries again by itself."
+            .to_owned(),
+        ..row
+    }
+    .because(format!(
+        "the connection that held the lock of the move was ended: {why}"
+    ))
 }
 
 /// The row of an error of the record or the lock.
@@ -279,7 +296,7 @@ fn disk_full(place: &Place) -> String {
     };
     format!(
         "give PostgreSQL a larger disk{hint}, then start again; each start before that fills it again and gives the space back. \
-         `webui-init plan` says how much the move needs."
+         As much room as webui.db takes should be enough."
     )
 }
 

@@ -286,7 +286,6 @@ fn of_the_move() -> Vec<(Failure, u8)> {
         (refused(refusal("42501")), 77),
         (refused(refusal("42P01")), 70),
         (rows_refused.into(), 65),
-        (CopyError::ParentsRefused(Vec::new()).into(), 65),
         (CopyError::CameIntoUse("chat".to_owned()).into(), 75),
         (CopyError::AlreadyMoved.into(), 75),
         (CopyError::NotRestored("ix".to_owned()).into(), 70),
@@ -295,6 +294,37 @@ fn of_the_move() -> Vec<(Failure, u8)> {
         (VerifyError::Target(TargetError::Stalled).into(), 74),
         (differs.into(), 70),
     ]
+}
+
+fn of_files() -> Vec<(Failure, u8)> {
+    let cannot_write = |kind: io::ErrorKind| FileError::CannotWrite {
+        path: "/backups/webui.db".to_owned(),
+        source: kind.into(),
+    };
+    vec![
+        (FileError::NothingToCopy(path()).into(), 78),
+        (FileError::NoPlace(no_space()).into(), 73),
+        (FileError::Exists(path()).into(), 73),
+        (cannot_write(io::ErrorKind::StorageFull).into(), 73),
+        (cannot_write(io::ErrorKind::PermissionDenied).into(), 77),
+    ]
+}
+
+fn of_refusals() -> Vec<(Failure, u8)> {
+    let target = || "openwebui on db:5432 as app".to_owned();
+    let at = || "2026-11-25T02:00:00Z".to_owned();
+    let gone = Refusal::UsersGone {
+        target: target(),
+        at: at(),
+        users: 4,
+        source_path: path(),
+    };
+    let returned = Refusal::Returned {
+        target: target(),
+        at: at(),
+        source_path: path(),
+    };
+    vec![(gone.into(), 65), (returned.into(), 65)]
 }
 
 fn of_decisions() -> Vec<(Failure, u8)> {
@@ -339,6 +369,8 @@ fn every_failure_has_the_exit_code_of_the_contract() {
         of_the_source(),
         of_the_app(),
         of_the_move(),
+        of_files(),
+        of_refusals(),
         of_decisions(),
     ];
     for (failure, code) in all.into_iter().flatten() {
@@ -376,12 +408,15 @@ fn context(doing: Doing, servers: &str, left: Left) -> Context {
 /// What an operator reads of a failure.
 fn told(failure: &Failure, context: &Context) -> String {
     let told = failure.told(context);
-    let mut text = format!("{} (exit code {})", told.cause, told.code);
-    text.push_str(&format!("\n  Safe: {}\n  Next: {}\n", told.safe, told.next));
-    if let Some(output) = told.output {
-        text.push_str(&format!("  Output: {output:?}\n"));
-    }
-    text
+    let output = told.output.map(|output| format!("  Output: {output:?}\n"));
+    format!(
+        "{} (exit code {})\n  Safe: {}\n  Next: {}\n{}",
+        told.cause,
+        told.code,
+        told.safe,
+        told.next,
+        output.unwrap_or_default()
+    )
 }
 
 /// Compares with `tests/snapshots`. `INSTA_UPDATE=always` writes them anew.
@@ -391,7 +426,7 @@ fn holds(name: &str, texts: &[String]) {
     });
 }
 
-fn all_told(rows: Vec<(Failure, u8)>) -> Vec<String> {
+fn all_told(rows: &[(Failure, u8)]) -> Vec<String> {
     let boot = context(Doing::Boot, "db:5432", Left::Nothing);
     let rows = rows.iter();
     rows.map(|(failure, _)| told(failure, &boot)).collect()
@@ -399,18 +434,18 @@ fn all_told(rows: Vec<(Failure, u8)>) -> Vec<String> {
 
 #[test]
 fn texts_of_the_command_and_the_environment() {
-    holds("command", &all_told(of_the_command_and_the_environment()));
+    holds("command", &all_told(&of_the_command_and_the_environment()));
 }
 
 #[test]
 fn texts_of_the_target() {
-    holds("target", &all_told(of_the_target()));
+    holds("target", &all_told(&of_the_target()));
 }
 
 #[test]
 fn texts_of_the_source() {
     let uid = nix::unistd::geteuid().to_string();
-    let texts = all_told(of_the_source());
+    let texts = all_told(&of_the_source());
     let texts: Vec<String> = texts
         .iter()
         .map(|text| text.replace(&format!("(uid {uid})"), "(uid N)"))
@@ -419,12 +454,17 @@ fn texts_of_the_source() {
 }
 
 #[test]
+fn texts_of_files_that_are_not_made() {
+    holds("files", &all_told(&of_files()));
+}
+
+#[test]
 fn texts_of_files_that_are_no_webui_db() {
     let of = |what: &str| {
         let what = what.to_owned();
         (SourceError::NotUsable { path: path(), what }.into(), 65)
     };
-    let texts = all_told(vec![
+    let texts = all_told(&[
         of(
             "is not a plain SQLite database: its header is not readable, as in a file encrypted with SQLCipher",
         ),
@@ -473,17 +513,22 @@ fn texts_of_the_app() {
         source: io::ErrorKind::NotFound.into(),
     };
     rows.extend([(unknown.into(), 78), (no_folder.into(), 76)]);
-    holds("app", &all_told(rows));
+    holds("app", &all_told(&rows));
 }
 
 #[test]
 fn texts_of_the_move() {
-    holds("move", &all_told(of_the_move()));
+    holds("move", &all_told(&of_the_move()));
+}
+
+#[test]
+fn texts_of_refusals() {
+    holds("refusals", &all_told(&of_refusals()));
 }
 
 #[test]
 fn texts_of_decisions() {
-    holds("decisions", &all_told(of_decisions()));
+    holds("decisions", &all_told(&of_decisions()));
 }
 
 /// Refusals in the server's own words, which tell more than the state.

@@ -123,6 +123,9 @@ pub struct LockedTarget {
     lock: Object,
 }
 
+/// What is wrong where the lock was lost.
+pub const LOST: &str = "has ended the connection that held the advisory lock";
+
 impl LockedTarget {
     /// The target itself.
     pub fn target(&self) -> &Target {
@@ -149,8 +152,7 @@ impl LockedTarget {
     /// # Errors
     /// It does not: somebody else may have the lock now.
     pub async fn still_held(&self) -> Result<(), TargetError> {
-        let doing = "has ended the connection that held the advisory lock";
-        brief(self.lock.batch_execute("SELECT 1"), failed(doing)).await
+        brief(self.lock.batch_execute("SELECT 1"), failed(LOST)).await
     }
 
     /// Whether the server works on a statement of `transaction`, or waits for something else than this program; an

@@ -5,14 +5,38 @@ use std::time::{Duration, Instant};
 
 use crate::ledger::{self, LedgerError, Marker};
 use crate::postgres::error::{Class, TargetError, chain};
+use crate::postgres::presence::{Presence, presence};
 use crate::postgres::target::{Target, brief, is_read_only};
 
+/// What a first look finds.
+#[derive(Debug)]
+pub struct FirstLook {
+    /// The record of a move.
+    pub marker: Option<Marker>,
+    /// Whether the table that was asked about is not there, or is empty: what is recorded is gone then.
+    pub emptied: bool,
+}
+
+impl FirstLook {
+    /// The record, if what it records is still there.
+    pub fn moved(&self) -> Option<&Marker> {
+        self.marker
+            .as_ref()
+            .filter(|marker| marker.current && !self.emptied)
+    }
+}
+
 impl Target {
-    /// Connects and reads the marker, waiting up to `patience` for a server that is not there yet.
+    /// Connects and reads the marker, waiting up to `patience` for a server that is not there yet. In the same round trip it
+    /// asks whether `table` holds a row.
     ///
     /// # Errors
     /// At once for what waiting does not change, else [`LedgerError::Unreachable`].
-    pub async fn first_look(&self, patience: Duration) -> Result<Option<Marker>, LedgerError> {
+    pub async fn first_look(
+        &self,
+        patience: Duration,
+        table: &str,
+    ) -> Result<FirstLook, LedgerError> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(250);
         let mut told: Option<Instant> = None;
@@ -23,8 +47,8 @@ impl Target {
                 .saturating_sub(begun.elapsed())
                 .max(Duration::from_secs(1));
             let limit = left.min(self.attempt().max(patience / 4));
-            let error = match tokio::time::timeout(limit, self.marker()).await {
-                Ok(Ok(marker)) => return Ok(marker),
+            let error = match tokio::time::timeout(limit, self.look(table)).await {
+                Ok(Ok(look)) => return Ok(look),
                 Ok(Err(error)) if error.class() == Class::Transient => error,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => TargetError::Stalled.into(),
@@ -46,6 +70,28 @@ impl Target {
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(3));
         }
+    }
+
+    async fn look(&self, table: &str) -> Result<FirstLook, LedgerError> {
+        let client = self.client().await?;
+        // Both are sent before either is answered.
+        let (marker, found) = tokio::join!(
+            brief(ledger::read(&client, self.schema()), identity),
+            presence(&client, self.schema(), table),
+        );
+        let Some(marker) = marker? else {
+            if is_read_only(&client).await? {
+                return Err(TargetError::ReadOnly.into());
+            }
+            return Ok(FirstLook {
+                marker: None,
+                emptied: false,
+            });
+        };
+        Ok(FirstLook {
+            marker: Some(marker),
+            emptied: found? == Presence::Nothing,
+        })
     }
 
     /// Reads the marker once.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
 use crate::postgres::error::{Class, TargetError, classify, is_absence};
@@ -76,6 +76,12 @@ pub struct Marker {
     pub rows: i64,
     /// When, as PostgreSQL writes it.
     pub finished_at: String,
+    /// The same in RFC 3339, in UTC.
+    pub at: String,
+    /// Its id; none if its table was made before records had one.
+    pub id: Option<String>,
+    /// Whether the data is still in PostgreSQL, and has not gone back to SQLite.
+    pub current: bool,
 }
 
 /// Reads the marker. Absent means that PostgreSQL said so: the table or the row is not there. A refusal is
@@ -84,10 +90,14 @@ pub struct Marker {
 /// # Errors
 /// Whatever else PostgreSQL answers.
 pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker>, LedgerError> {
+    // `id` and `state` are the table's columns if it has them, and those of `older` otherwise: a start that finds a marker
+    // upgrades no table.
     let row = client
         .query_typed_opt(
-            "SELECT source_fingerprint, rows, finished_at::text FROM webui_init.migration
-             WHERE target_schema = coalesce($1, current_schema()::text)",
+            "SELECT record.* FROM (SELECT NULL::uuid AS id, 'moved'::text AS state) AS older, LATERAL (
+                 SELECT source_fingerprint, rows, finished_at::text, id::text, state = 'moved',
+                        to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+                 FROM webui_init.migration WHERE target_schema = coalesce($1, current_schema()::text)) AS record",
             &[(&schema, Type::TEXT)],
         )
         .await;
@@ -96,6 +106,9 @@ pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker
             fingerprint: serde_json::from_str(row.get(0)).ok(),
             rows: row.get(1),
             finished_at: row.get(2),
+            id: row.get(3),
+            current: row.get(4),
+            at: row.get(5),
         })),
         Err(error) if is_absence(&error) => Ok(None),
         Err(source) => Err(LedgerError::Postgres {
@@ -103,6 +116,27 @@ pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker
             source,
         }),
     }
+}
+
+/// Strikes out this record, which no longer says what is so. Whether it was there to be struck out.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn forget(
+    client: &Client,
+    schema: Option<&str>,
+    marker: &Marker,
+) -> Result<bool, LedgerError> {
+    let sql = "DELETE FROM webui_init.migration
+               WHERE target_schema = coalesce($1, current_schema()::text) AND finished_at::text = $2";
+    let arguments: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&schema, Type::TEXT), (&marker.finished_at, Type::TEXT)];
+    let deleted = client.execute_typed(sql, &arguments).await;
+    let deleted = deleted.map_err(|source| LedgerError::Postgres {
+        doing: "written",
+        source,
+    })?;
+    Ok(deleted > 0)
 }
 
 /// Makes or upgrades the schema `webui_init`. To be called under the lock, and only when there is

@@ -1,14 +1,15 @@
 //! Owns the search, before anything is loaded, for rows that the target must refuse: SQLite enforced no
 //! foreign key, PostgreSQL does. Set-based queries on the source, to a fixed point: the child of a row that
-//! stays behind is an orphan too. Rows that PostgreSQL itself refused are told to it as seeds.
+//! stays behind is an orphan too. Rows that PostgreSQL has already refused are passed in.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use rusqlite::{Connection, params};
 
+use crate::convert::reason::Reason;
 use crate::convert::value::Kind;
-use crate::load::plan::{Plan, TablePlan};
+use crate::load::plan::{Plan, SourceColumn, TablePlan};
 use crate::postgres::catalogue::{Catalogue, ForeignKey};
 use crate::sql::{literal, quote};
 
@@ -22,13 +23,21 @@ pub struct Findings {
 #[derive(Debug, Default, Clone)]
 pub struct TableFindings {
     /// Rows that stay behind, with the reason.
-    pub aside: HashMap<i64, String>,
+    pub aside: HashMap<i64, Reason>,
     /// References that are set to NULL: source column and reason.
-    pub nulled: HashMap<i64, Vec<(usize, String)>>,
+    pub nulled: HashMap<i64, Vec<(SourceColumn, Reason)>>,
 }
 
-/// A row that is known to stay behind: table, row id, reason.
-pub type Seed = (String, i64, String);
+/// A row that is known to stay behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// Its table.
+    pub table: String,
+    /// Its row id.
+    pub rowid: i64,
+    /// Why.
+    pub reason: Reason,
+}
 
 impl Findings {
     /// Searches the source behind `connection`. Only temporary tables, in memory, are written.
@@ -39,7 +48,7 @@ impl Findings {
         connection: &Connection,
         plan: &Plan,
         catalogue: &Catalogue,
-        seeds: &[Seed],
+        refused: &[RefusedRow],
     ) -> rusqlite::Result<Self> {
         connection.execute_batch(
             "DROP TABLE IF EXISTS temp.aside; DROP TABLE IF EXISTS temp.nulled;
@@ -48,15 +57,15 @@ impl Findings {
         )?;
         let mut insert =
             connection.prepare("INSERT OR IGNORE INTO temp.aside VALUES (?1, ?2, ?3)")?;
-        for seed in seeds {
-            insert.execute(params![seed.0, seed.1, seed.2])?;
+        for row in refused {
+            insert.execute(params![row.table, row.rowid, row.reason.to_string()])?;
         }
         let searches: Vec<_> = catalogue
             .foreign_keys
             .iter()
             .filter_map(|key| orphan_search(key, plan))
             .collect();
-        let mut any = !seeds.is_empty();
+        let mut any = !refused.is_empty();
         loop {
             let mut found = 0;
             for search in &searches {
@@ -76,7 +85,7 @@ impl Findings {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let table = findings.tables.entry(row.get(0)?).or_default();
-            table.aside.insert(row.get(1)?, row.get(2)?);
+            table.aside.insert(row.get(1)?, reason(row.get(2)?));
         }
         let mut statement = connection.prepare("SELECT tbl, rid, col, reason FROM temp.nulled")?;
         let mut rows = statement.query([])?;
@@ -86,7 +95,7 @@ impl Findings {
                 .nulled
                 .entry(row.get(1)?)
                 .or_default()
-                .push((column(row.get(2)?), row.get(3)?));
+                .push((column(row.get(2)?), reason(row.get(3)?)));
         }
         Ok(findings)
     }
@@ -97,8 +106,13 @@ impl Findings {
     }
 }
 
-fn column(position: i64) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
+fn column(position: i64) -> SourceColumn {
+    SourceColumn(usize::try_from(position).unwrap_or(usize::MAX))
+}
+
+/// The search wrote it itself, so it reads back.
+fn reason(text: String) -> Reason {
+    Reason::parse(&text).unwrap_or(Reason::Rejected(Some(text)))
 }
 
 /// The search for the orphans of one foreign key. Its parameter tells whether any row is known to stay behind;
@@ -113,89 +127,123 @@ impl Search {
     }
 }
 
+/// A foreign key, seen from the source's side.
+struct Reference<'a> {
+    key: &'a ForeignKey,
+    child: &'a TablePlan,
+    rowid: &'static str,
+    columns: Vec<SourceColumn>,
+}
+
 fn orphan_search(key: &ForeignKey, plan: &Plan) -> Option<Search> {
     let child = plan.tables.iter().find(|table| table.name() == key.table)?;
-    let rowid = child.source.rowid?;
-    let columns: Vec<usize> = key
-        .columns
-        .iter()
-        .map(|name| position(child, name))
-        .collect::<Option<_>>()?;
-    let column = |at: usize| format!("c.{}", quote(&child.source.columns[at].name));
-    // NULL refers to nothing, unless the target takes no NULL: what stands in for it would refer to nobody.
-    let takes_null = |name: &String| {
-        let mut fields = child.fields.iter();
-        fields.any(|field| field.column.name == *name && !field.column.value.not_null)
+    let columns = key.columns.iter().map(|name| position(child, name));
+    let reference = Reference {
+        key,
+        child,
+        rowid: child.source.rowid?,
+        columns: columns.collect::<Option<_>>()?,
     };
-    let mut referencing: Vec<String> = key
-        .columns
-        .iter()
-        .zip(&columns)
-        .filter(|(name, _)| takes_null(name))
-        .map(|(_, at)| format!("{} IS NOT NULL", column(*at)))
-        .collect();
-    referencing.push("1".to_owned());
-    let parent = plan.tables.iter().find(|table| table.name() == key.parent);
-    let missing = match parent.and_then(|parent| Some((parent, parent.source.rowid?))) {
-        Some((parent, parent_rowid)) => {
-            let equal: Vec<String> = key
-                .parent_columns
-                .iter()
-                .zip(&columns)
-                .map(|(name, at)| {
-                    let parent_at = position(parent, name)?;
-                    let (ours, theirs) = (column(*at), &parent.source.columns[parent_at].name);
-                    let theirs = format!("p.{}", quote(theirs));
-                    let mut equal = format!("{theirs} = {ours} COLLATE BINARY");
-                    // To SQLite, 1 and 1.0 are equal; as text they are not.
-                    let texts = holds_text(child, *at) && holds_text(parent, parent_at);
-                    if !texts && becomes_text(child, *at) {
-                        let _ = write!(equal, " AND CAST({theirs} AS TEXT) = CAST({ours} AS TEXT)");
-                    }
-                    Some(equal)
-                })
-                .collect::<Option<_>>()?;
-            format!(
-                "NOT EXISTS (SELECT 1 FROM main.{table} p WHERE {equal}
-                    AND NOT (?1 AND EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {name} AND x.rid = p.{parent_rowid})))",
-                table = quote(&parent.source.name),
-                equal = equal.join(" AND "),
-                name = literal(&parent.source.name),
-            )
+    let missing = reference.parent_is_missing(plan)?;
+    Some(Search {
+        sql: reference.search(&missing),
+    })
+}
+
+impl Reference<'_> {
+    fn column(&self, at: SourceColumn) -> String {
+        format!("c.{}", quote(&self.child.source.columns[at.0].name))
+    }
+
+    fn takes_null(&self, name: &str) -> bool {
+        let mut fields = self.child.fields.iter();
+        fields.any(|field| field.column.name == name && !field.column.value.not_null)
+    }
+
+    /// The condition under which a row refers to another one. NULL refers to nothing, unless the target takes no NULL:
+    /// what stands in for it would refer to nobody.
+    fn refers(&self) -> String {
+        let columns = self.key.columns.iter().zip(&self.columns);
+        let mut conditions: Vec<String> = columns
+            .filter(|(name, _)| self.takes_null(name))
+            .map(|(_, at)| format!("{} IS NOT NULL", self.column(*at)))
+            .collect();
+        conditions.push("1".to_owned());
+        conditions.join(" AND ")
+    }
+
+    /// The condition under which the row that it refers to stays behind. None: that cannot be asked.
+    fn parent_is_missing(&self, plan: &Plan) -> Option<String> {
+        let mut tables = plan.tables.iter();
+        let Some(parent) = tables.find(|table| table.name() == self.key.parent) else {
+            return Some("1".to_owned());
+        };
+        let parent_rowid = parent.source.rowid?;
+        Some(format!(
+            "NOT EXISTS (SELECT 1 FROM main.{table} p WHERE {equal}
+                AND NOT (?1 AND EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {name} AND x.rid = p.{parent_rowid})))",
+            table = quote(&parent.source.name),
+            equal = self.equals(parent)?,
+            name = literal(&parent.source.name),
+        ))
+    }
+
+    /// The condition under which a row of `parent` is the one that it refers to.
+    fn equals(&self, parent: &TablePlan) -> Option<String> {
+        let pairs = self.key.parent_columns.iter().zip(&self.columns);
+        let equal: Vec<String> = pairs
+            .map(|(name, at)| {
+                let parent_at = position(parent, name)?;
+                let ours = self.column(*at);
+                let theirs = &parent.source.columns[parent_at.0].name;
+                let theirs = format!("p.{}", quote(theirs));
+                let mut equal = format!("{theirs} = {ours} COLLATE BINARY");
+                // To SQLite, 1 and 1.0 are equal; as text they are not.
+                let texts = holds_text(self.child, *at) && holds_text(parent, parent_at);
+                if !texts && becomes_text(self.child, *at) {
+                    let _ = write!(equal, " AND CAST({theirs} AS TEXT) = CAST({ours} AS TEXT)");
+                }
+                Some(equal)
+            })
+            .collect::<Option<_>>()?;
+        Some(equal.join(" AND "))
+    }
+
+    fn search(&self, missing: &str) -> String {
+        let (key, rowid) = (self.key, self.rowid);
+        let nullable = key.set_null && key.columns.iter().all(|name| self.takes_null(name));
+        let reason = if nullable {
+            Reason::Nulled(key.name.clone())
+        } else {
+            Reason::Orphan(key.name.clone())
+        };
+        let (table, reason) = (literal(self.child.name()), literal(&reason.to_string()));
+        let from = format!(
+            "FROM main.{} c WHERE {} AND {missing} AND NOT (?1 AND EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {table} AND x.rid = c.{rowid}))",
+            quote(self.child.name()),
+            self.refers(),
+        );
+        if !nullable {
+            return format!(
+                "INSERT OR IGNORE INTO temp.aside SELECT {table}, c.{rowid}, {reason} {from}"
+            );
         }
-        None if parent.is_some() => return None,
-        None => "1".to_owned(),
-    };
-    let nullable = key.set_null && key.columns.iter().all(takes_null);
-    let (table, reason) = (
-        literal(child.name()),
-        literal(&format!(
-            "{}:{}",
-            if nullable { "nulled" } else { "orphan" },
-            key.name
-        )),
-    );
-    let from = format!(
-        "FROM main.{} c WHERE {} AND {missing} AND NOT (?1 AND EXISTS (SELECT 1 FROM temp.aside x WHERE x.tbl = {table} AND x.rid = c.{rowid}))",
-        quote(child.name()),
-        referencing.join(" AND "),
-    );
-    let sql = if nullable {
-        let columns: Vec<String> = columns.iter().map(|at| format!("({at})")).collect();
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|at| format!("({})", at.0))
+            .collect();
         format!(
             "INSERT OR IGNORE INTO temp.nulled SELECT {table}, rid, col.column1, {reason}
              FROM (SELECT c.{rowid} AS rid {from}) CROSS JOIN (VALUES {}) col",
             columns.join(", ")
         )
-    } else {
-        format!("INSERT OR IGNORE INTO temp.aside SELECT {table}, c.{rowid}, {reason} {from}")
-    };
-    Some(Search { sql })
+    }
 }
 
 /// Whether the column of the source at `at` has the affinity TEXT, and so holds neither INTEGER nor REAL.
-fn holds_text(table: &TablePlan, at: usize) -> bool {
-    let declared = table.source.columns[at].declared.to_ascii_uppercase();
+fn holds_text(table: &TablePlan, at: SourceColumn) -> bool {
+    let declared = table.source.columns[at.0].declared.to_ascii_uppercase();
     // An INT anywhere in the declaration comes first.
     !declared.contains("INT")
         && ["CHAR", "CLOB", "TEXT"]
@@ -204,17 +252,18 @@ fn holds_text(table: &TablePlan, at: usize) -> bool {
 }
 
 /// Whether the column of the source at `at` becomes text.
-fn becomes_text(table: &TablePlan, at: usize) -> bool {
+fn becomes_text(table: &TablePlan, at: SourceColumn) -> bool {
     let mut fields = table.fields.iter();
     fields.any(|field| {
         field.from == Some(at) && matches!(field.column.value.kind, Kind::Text | Kind::Varchar(_))
     })
 }
 
-fn position(table: &TablePlan, column: &str) -> Option<usize> {
+fn position(table: &TablePlan, column: &str) -> Option<SourceColumn> {
     table
         .source
         .columns
         .iter()
         .position(|known| known.name.eq_ignore_ascii_case(column))
+        .map(SourceColumn)
 }

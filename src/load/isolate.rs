@@ -10,11 +10,13 @@ use futures_util::SinkExt;
 use tokio::sync::mpsc;
 use tokio_postgres::{CancelToken, Client, Error as PgError};
 
+use crate::convert::copy_format::{HEADER, TRAILER};
+use crate::convert::reason::Reason;
 use crate::ledger::lock::LockedTarget;
-use crate::load::copy::CopyError;
-use crate::load::findings::{Findings, Seed};
+use crate::load::error::CopyError;
+use crate::load::findings::{Findings, RefusedRow};
 use crate::load::plan::{Plan, TablePlan};
-use crate::load::reader::{self, HEADER, ReadError, TRAILER};
+use crate::load::reader::{self, NoReceiver, ReadError};
 use crate::load::watchdog::Watchdog;
 use crate::output::progress::Reporter;
 use crate::postgres::catalogue::Catalogue;
@@ -55,7 +57,7 @@ impl Isolation<'_> {
         findings: Findings,
         table: &str,
         begun: impl FnOnce(CancelToken),
-    ) -> Result<(Source, Vec<Seed>), CopyError> {
+    ) -> Result<(Source, Vec<RefusedRow>), CopyError> {
         let mut tables = self.plan.tables.iter();
         let Some(table) = tables.find(|planned| planned.name() == table) else {
             return Err(CopyError::ReaderLost);
@@ -115,11 +117,16 @@ impl Sieve<'_> {
         source: Source,
         findings: Findings,
         suspect: impl Fn(i64) -> bool + Send + 'static,
-    ) -> Result<(Source, Vec<Seed>), CopyError> {
+    ) -> Result<(Source, Vec<RefusedRow>), CopyError> {
         let (sender, mut rows) = mpsc::channel(2);
         let (plan, searched) = (self.plan.clone(), self.table.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let take = |rowid, row| !suspect(rowid) || sender.blocking_send((rowid, row)).is_ok();
+            let take = |rowid, row| {
+                if !suspect(rowid) {
+                    return Ok(());
+                }
+                sender.blocking_send((rowid, row)).map_err(|_| NoReceiver)
+            };
             let read = reader::read_singly(&source, &plan, &findings, &searched, take);
             (source, read)
         });
@@ -140,12 +147,16 @@ impl Sieve<'_> {
         match read {
             Ok(()) => Ok((source, refused)),
             Err(ReadError::Source(error)) => Err(error.into()),
-            Err(ReadError::NoReceiver) => Err(CopyError::ReaderLost),
+            Err(ReadError::Stopped(NoReceiver)) => Err(CopyError::ReaderLost),
         }
     }
 
     /// Stores a batch, by halves where it is refused.
-    async fn store(self, batch: &[(i64, Bytes)], refused: &mut Vec<Seed>) -> Result<(), CopyError> {
+    async fn store(
+        self,
+        batch: &[(i64, Bytes)],
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<(), CopyError> {
         let mut waiting = vec![batch];
         while let Some(rows) = waiting.pop() {
             if rows.is_empty() {
@@ -160,8 +171,11 @@ impl Sieve<'_> {
                 Ok(()) => ("RELEASE SAVEPOINT webui_init", rows.len()),
                 Err(error) if is_about_rows(&error) => {
                     if let [(rowid, _)] = rows {
-                        let table = self.into.name().to_owned();
-                        refused.push((table, *rowid, reason(&error)));
+                        refused.push(RefusedRow {
+                            table: self.into.name().to_owned(),
+                            rowid: *rowid,
+                            reason: reason(&error),
+                        });
                     } else {
                         // The first half is tried first, so that the first of two rows that collide is kept.
                         let (first, second) = rows.split_at(rows.len() / 2);
@@ -198,15 +212,12 @@ async fn copy(client: &Client, table: &TablePlan, rows: &[(i64, Bytes)]) -> Resu
 }
 
 /// The constraint's name or the SQLSTATE; never the message's detail, which quotes values.
-fn reason(error: &PgError) -> String {
+fn reason(error: &PgError) -> Reason {
+    let state = error.code().map(tokio_postgres::error::SqlState::code);
     let constraint = error.as_db_error().and_then(|db| db.constraint());
-    match (
-        error.code().map(tokio_postgres::error::SqlState::code),
-        constraint,
-    ) {
-        (Some("23505"), Some(constraint)) => format!("duplicate:{constraint}"),
-        (Some("23514"), Some(constraint)) => format!("check:{constraint}"),
-        (Some(state), _) => format!("refused:{state}"),
-        (None, _) => "refused".to_owned(),
+    match (state, constraint) {
+        (Some("23505"), Some(constraint)) => Reason::Duplicate(constraint.to_owned()),
+        (Some("23514"), Some(constraint)) => Reason::Check(constraint.to_owned()),
+        (state, _) => Reason::Rejected(state.map(str::to_owned)),
     }
 }

@@ -70,7 +70,7 @@ fn texts_of(source: &Source, table: &TablePlan, field: usize) -> Result<Vec<Stri
     let Some(from) = table.fields[field].from else {
         return Ok(Vec::new());
     };
-    let column = quote(&table.source.columns[from].name);
+    let column = quote(&table.source.columns[from.0].name);
     let sql = format!(
         "SELECT DISTINCT {column} FROM main.{} WHERE {column} IS NOT NULL",
         quote(table.name())

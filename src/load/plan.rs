@@ -17,6 +17,14 @@ pub struct Plan {
     pub schema: String,
 }
 
+/// The position of a column among the source's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceColumn(pub usize);
+
+/// The position of a field among those that are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldAt(usize);
+
 /// One table that both sides know.
 #[derive(Debug, Clone)]
 pub struct TablePlan {
@@ -29,7 +37,7 @@ pub struct TablePlan {
     /// The qualified, quoted name in the target.
     pub qualified: String,
     /// Which of the fields are the target's primary key; all of them where it has none.
-    pub primary: Vec<usize>,
+    pub primary: Vec<FieldAt>,
 }
 
 /// One column of the target.
@@ -37,7 +45,7 @@ pub struct TablePlan {
 pub struct Field {
     /// Which of the source's columns it comes from. None: the source has no such column, and the target
     /// neither takes NULL nor has a default.
-    pub from: Option<usize>,
+    pub from: Option<SourceColumn>,
     /// The target's description.
     pub column: catalogue::Column,
 }
@@ -77,6 +85,7 @@ impl TablePlan {
                 .columns
                 .iter()
                 .position(|column| column.name.eq_ignore_ascii_case(name))
+                .map(SourceColumn)
         };
         let fields: Vec<Field> = target
             .columns
@@ -105,6 +114,7 @@ impl TablePlan {
             |name: &str| key.is_none_or(|key| key.columns.iter().any(|column| column == name));
         let primary = (0..fields.len())
             .filter(|at| in_key(&fields[*at].column.name))
+            .map(FieldAt)
             .collect();
         Self {
             source: table.clone(),
@@ -122,8 +132,8 @@ impl TablePlan {
         let mut columns = Vec::new();
         for field in &mut self.fields {
             if let Some(from) = &mut field.from {
-                columns.push(self.source.columns[*from].clone());
-                *from = columns.len() - 1;
+                columns.push(self.source.columns[from.0].clone());
+                *from = SourceColumn(columns.len() - 1);
             }
         }
         self.source.columns = columns;
@@ -148,7 +158,7 @@ impl TablePlan {
     pub fn primary_columns(&self) -> Vec<String> {
         self.primary
             .iter()
-            .map(|at| self.fields[*at].column.name.clone())
+            .map(|at| self.fields[at.0].column.name.clone())
             .collect()
     }
 
@@ -167,15 +177,22 @@ impl TablePlan {
     }
 
     /// Positions of the source's key columns.
-    pub fn keys(&self) -> Vec<usize> {
-        self.source
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.key)
-            .map(|(at, _)| at)
-            .collect()
+    pub fn keys(&self) -> Vec<SourceColumn> {
+        key_columns(&self.source)
     }
+
+    /// The fields, each with its position.
+    pub fn placed_fields(&self) -> impl Iterator<Item = (FieldAt, &Field)> {
+        let fields = self.fields.iter().enumerate();
+        fields.map(|(at, field)| (FieldAt(at), field))
+    }
+}
+
+/// Positions of a table's key columns.
+pub fn key_columns(table: &source::Table) -> Vec<SourceColumn> {
+    let columns = table.columns.iter().enumerate();
+    let keys = columns.filter(|(_, column)| column.key);
+    keys.map(|(at, _)| SourceColumn(at)).collect()
 }
 
 #[cfg(test)]
@@ -249,13 +266,14 @@ mod tests {
         );
         let user = &plan.tables[0];
         assert_eq!(user.unknown_columns, ["old"]);
-        assert_eq!(user.keys(), [0]);
+        assert_eq!(user.keys(), [SourceColumn(0)]);
         let from: Vec<_> = user
             .fields
             .iter()
             .map(|field| (field.column.name.as_str(), field.from))
             .collect();
-        assert_eq!(from, [("name", Some(1)), ("id", Some(0)), ("needed", None)]);
+        let at = |at| Some(SourceColumn(at));
+        assert_eq!(from, [("name", at(1)), ("id", at(0)), ("needed", None)]);
         assert_eq!(
             user.copy_statement(),
             r#"COPY "public"."user" ("name", "id", "needed") FROM STDIN (FORMAT binary)"#

@@ -6,7 +6,7 @@ use futures_util::stream::FuturesOrdered;
 use thiserror::Error;
 
 use crate::convert::digest::{self, Digest};
-use crate::load::copy::{Copied, Verified};
+use crate::load::copy_in::Copied;
 use crate::output::progress::Reporter;
 use crate::postgres::error::{TargetError, failed};
 use crate::settings::Verify;
@@ -33,6 +33,24 @@ pub enum VerifyError {
         /// Whether only the digest differs.
         same_count: bool,
     },
+}
+
+/// What PostgreSQL returns has been compared with what was meant: only [`verify`] makes one, and without it no move is
+/// recorded.
+#[derive(Debug)]
+pub struct Verified {
+    copied: Copied,
+}
+
+impl Verified {
+    /// What was copied.
+    pub fn copied(&self) -> &Copied {
+        &self.copied
+    }
+
+    pub(super) fn into_copied(self) -> Copied {
+        self.copied
+    }
 }
 
 /// Compares every table, and what was kept aside, with what the reader counted and hashed.
@@ -86,7 +104,7 @@ pub async fn verify(
         prepared.map_err(failed("did not prepare to compute digests"))?;
         compare(&copied, large, reporter).await?;
     }
-    Ok(Verified(copied))
+    Ok(Verified { copied })
 }
 
 /// What one table must hold, and how PostgreSQL is asked for it.

@@ -97,17 +97,18 @@ fn line(target: &str, level: Level, parts: &Parts) -> String {
     };
     let mut text = format!("{level:<5} {who}: {}", parts.message);
     if !parts.exit_code.is_empty() {
-        text.push_str(&format!(" (exit code {})", parts.exit_code));
+        // Writing to a String cannot fail.
+        let _ = write!(text, " (exit code {})", parts.exit_code);
     }
     for (name, part) in [("Safe", &parts.safe), ("Next", &parts.next)] {
         if !part.is_empty() {
-            text.push_str(&format!("\n  {name}: {part}"));
+            let _ = write!(text, "\n  {name}: {part}");
         }
     }
     if !parts.output.is_empty() {
         text.push_str("\n  Output of Open WebUI's schema step:");
         for said in parts.output.lines() {
-            text.push_str(&format!("\n  | {said}"));
+            let _ = write!(text, "\n  | {said}");
         }
     }
     text.push('\n');

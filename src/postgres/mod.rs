@@ -6,5 +6,6 @@ pub mod dsn;
 pub mod error;
 pub mod explain;
 pub mod place;
+pub mod presence;
 pub mod target;
 pub mod tls;

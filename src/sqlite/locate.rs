@@ -66,6 +66,11 @@ impl Location {
         size(&self.real) + size(&self.beside("-wal"))
     }
 
+    /// The path as configured, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn beside(&self, suffix: &str) -> PathBuf {
         let mut name: OsString = self.real.clone().into_os_string();
         name.push(suffix);

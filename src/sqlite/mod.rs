@@ -16,6 +16,7 @@ mod locate;
 mod open;
 mod schema;
 pub mod scratch;
+mod snapshot;
 pub mod source;
 pub mod thread;
 pub mod wal;

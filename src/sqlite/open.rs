@@ -191,7 +191,7 @@ impl Source {
 }
 
 /// A path inside a SQLite URI.
-fn percent_encode(path: &Path) -> String {
+pub(super) fn percent_encode(path: &Path) -> String {
     let mut encoded = String::new();
     for &byte in path.as_os_str().as_bytes() {
         match byte {

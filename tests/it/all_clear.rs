@@ -47,10 +47,10 @@ fn what_is_gone_since_the_move_is_missing() {
             "are missing",
         ),
         ("DELETE FROM \"user\"", "are missing"),
-        ("DELETE FROM webui_init.leftover", "2 rows of webui.db"),
+        ("DELETE FROM webui_init.leftover", "2 rows"),
         (
             "DELETE FROM webui_init.leftover WHERE id = (SELECT max(id) FROM webui_init.leftover)",
-            "1 row of webui.db is",
+            "1 row of",
         ),
         ("DELETE FROM webui_init.migration", "nothing has been moved"),
         ("DROP SCHEMA webui_init CASCADE", "nothing has been moved"),

@@ -85,6 +85,31 @@ fn a_log_level_that_is_none_is_78_and_python_spellings_are_levels() {
 }
 
 #[test]
+fn what_was_meant_for_postgresql_does_not_start_on_sqlite_without_a_word() {
+    let boot = || Program::boot(["sh", "-c", "echo the app ${DATABASE_URL-without a URL}"]);
+    boot()
+        .env("DATABASE_TYPE", "postgresql")
+        .env("DATABASE_HOST", "127.0.0.1")
+        .env("DATABASE_USER", "webui")
+        .run()
+        .expect(78)
+        .prints("")
+        .says(&["DATABASE_PORT, DATABASE_NAME: not set"]);
+    boot()
+        .env("DATABSE_URL", "postgresql://u:canary@h/d")
+        .run()
+        .expect(0)
+        .prints("the app without a URL\n")
+        .says(&["WARN", "DATABSE_URL", "SQLite"])
+        .never_says("canary");
+    boot()
+        .env("DATABASE_URL", "")
+        .run()
+        .expect(0)
+        .prints("the app without a URL\n");
+}
+
+#[test]
 fn passes_through_in_silence_without_postgresql() {
     // Whatever else is set wrongly: none of it matters to an app on SQLite.
     let odd: [&[(&str, &str)]; 5] = [
@@ -98,12 +123,8 @@ fn passes_through_in_silence_without_postgresql() {
             ("DATABASE_URL", "sqlite+sqlcipher:///x.db"),
             ("WEBUI_INIT_SQLITE_PATH", "/dev/full"),
         ],
-        // The app wants all of them before it looks at any.
-        &[
-            ("DATABASE_TYPE", "postgresql"),
-            ("DATABASE_HOST", "127.0.0.1"),
-            ("DATABASE_USER", "webui"),
-        ],
+        // Without a type they mean nothing to the app.
+        &[("DATABASE_HOST", "127.0.0.1"), ("DATABASE_USER", "webui")],
     ];
     for variables in odd {
         let mut program = Program::boot(["sh", "-c", "echo the app"]);

@@ -252,7 +252,7 @@ fn an_instance_without_the_volume_waits_for_a_move_that_has_begun() {
             .run()
             .expect(75)
             .prints("")
-            .says(&["sees no webui.db", "webui_init.attempt"]);
+            .says(&["sees no webui.db with users", "webui_init.attempt"]);
     }
     let waiting = replica().env("WEBUI_INIT_LOCK_WAIT_SECS", "60").start();
     boot(&source, &database.url())

@@ -36,7 +36,7 @@ fn a_disk_that_is_full_during_the_load_is_74_and_the_next_boot_moves() {
             .run()
             .expect(74)
             .prints("")
-            .says(&["the disk of PostgreSQL", "is full", "rows of"]);
+            .says(&["the disk of PostgreSQL at", "is full", "the rows of"]);
         expect_untouched(&database);
     }
     disk.make_space();
@@ -65,7 +65,7 @@ fn a_disk_that_is_full_when_indexes_are_rebuilt_is_74_and_the_next_boot_moves() 
         .run()
         .expect(74)
         .prints("")
-        .says(&["the disk of PostgreSQL", "is full", "restoring indexes"])
+        .says(&["the disk of PostgreSQL at", "restoring indexes"])
         .never_says("stage: verifying");
     expect_untouched(&database);
     superuser.query("DROP EVENT TRIGGER fill; DROP FUNCTION fill");
@@ -166,7 +166,7 @@ fn a_server_that_runs_out_of_connections_on_the_way_is_69_and_the_next_boot_move
         .run()
         .expect(69)
         .prints("")
-        .says(&["no connection free"]);
+        .says(&["has no connection free"]);
     drop(ours);
     expect_untouched(&database);
     boot(&source, &database.url()).run().expect(0);

@@ -4,6 +4,7 @@
 mod support;
 
 mod all_clear;
+mod backup;
 mod cli;
 mod corpus;
 mod crowds;
@@ -12,8 +13,10 @@ mod end_to_end;
 mod exactly_once;
 mod faults;
 mod fidelity;
+mod images;
 mod layers;
 mod move_lock;
+mod no_way_past;
 mod oracle;
 mod restart_loop;
 mod revisions;

@@ -59,7 +59,7 @@ fn a_move_does_not_begin_once_its_lock_is_lost() {
     running
         .wait(SOON)
         .expect(74)
-        .says(&["has ended the connection that held the advisory lock"])
+        .says(&["the connection that held the lock of the move was ended"])
         .prints("");
     assert!(!database.marked());
     boot(&source, &database.url()).run().expect(0);

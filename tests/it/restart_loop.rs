@@ -204,7 +204,7 @@ fn privileges_that_the_notes_lack_fail_nothing() {
         failing(&source, &database)
             .run()
             .expect(76)
-            .never_says("attempt")
+            .never_says("webui_init.attempt")
             .never_says("permission denied");
         let fallback = failing(&source, &database).env("WEBUI_INIT_ON_FAILURE", "sqlite");
         fallback.run().expect(0).prints("started\n");

@@ -7,9 +7,11 @@ mod waiting;
 use std::convert::identity;
 use std::time::Duration;
 
+use crate::app::names;
+use crate::command::backup;
 use crate::command::boot::moving::Move;
 use crate::command::boot::waiting::{
-    after_the_move, another_has_moved, fall_back, wait_for_another,
+    after_the_move, another_has_moved, beside_a_record, fall_back, wait_for_another,
 };
 use crate::command::decide::{Asked, Decision, SeenSource, decide};
 use crate::command::frame::Controls;
@@ -44,14 +46,18 @@ pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, 
     look_and_move(settings, controls).await
 }
 
+/// Looks, decides and does; also anew, after what changes everything that was seen.
 async fn look_and_move(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
-    let marker = target.first_look(settings.wait).await?;
+    let first = target.first_look(settings.wait, names::USER).await?;
     tracing::info!("Connected to PostgreSQL database {}", target.summary());
     failpoint::or_fail("connected")?;
-    if let Some(marker) = marker {
-        after_the_move(settings, &marker);
+    if let Some(marker) = first.moved() {
+        after_the_move(settings, marker);
         return Ok(Start::Postgres);
+    }
+    if let Some(marker) = &first.marker {
+        return beside_a_record(settings, controls, &target, marker).await;
     }
     let server = target.server().await?;
     let locked = match target.lock(&server.schema, settings.lock_wait).await? {
@@ -126,6 +132,9 @@ async fn under_the_lock(
         }
         Decision::Conflict => Err(look.conflict(settings)),
         Decision::Problem => Err(look.seen.problems.swap_remove(0)),
+        Decision::Refuse(why) => Err(look.refusal(why, settings, locked.target()).into()),
+        // Under the lock there is no record to strike out.
+        Decision::Forget => Ok(Next::Pause(Duration::ZERO)),
         Decision::Move => {
             move_the_data(settings, controls, locked, server, look).await?;
             Ok(Next::Start)
@@ -162,9 +171,15 @@ async fn move_the_data(
     failpoint::or_fail("ledger_made")?;
     attempts::begin(locked.target(), &server.schema).await;
     let the_move = Move::new(settings, controls, locked, server, &look.app_tables);
-    let moved = Box::pin(the_move.run(opened.source, opened.census.users))
-        .await
-        .map_err(Failure::in_the_move);
+    let moved = Box::pin(async {
+        let source = match &settings.backup {
+            Some(folder) => backup::back_up_source(controls, opened.source, folder).await?,
+            None => opened.source,
+        };
+        the_move.run(source, opened.census.users).await
+    })
+    .await
+    .map_err(Failure::in_the_move);
     if let Err(failure) = &moved {
         attempts::end(locked.target(), &server.schema, failure.exit_code()).await;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::identity;
 use std::time::Instant;
 
-use tokio_postgres::CancelToken;
+use tokio_postgres::{CancelToken, Error as PgError};
 
 use crate::app::upgrade::upgrade_copy;
 use crate::app::{App, AppError, AppTables, Database};
@@ -15,9 +15,12 @@ use crate::failure::Failure;
 use crate::failure::row::Left;
 use crate::ledger::Entry;
 use crate::ledger::lock::LockedTarget;
-use crate::load::copy::{self, Begun, Copied, CopyError, Taking};
-use crate::load::findings::{Findings, Seed};
+use crate::load::begun::{Begun, Taking};
+use crate::load::copy_in::{Copied, Loaded};
+use crate::load::error::{CopyError, Refused};
+use crate::load::findings::{Findings, RefusedRow};
 use crate::load::isolate::Isolation;
+use crate::load::maintenance;
 use crate::load::other_types;
 use crate::load::plan::Plan;
 use crate::load::proof::{self, VerifyError};
@@ -184,24 +187,23 @@ impl<'a> Move<'a> {
         catalogue: &Catalogue,
         plan: &Plan,
     ) -> Result<(Copied, Source), Failure> {
-        let mut seeds: Vec<Seed> = Vec::new();
+        let mut known: Vec<RefusedRow> = Vec::new();
         loop {
             let (findings, loaded, more);
-            (source, findings) = self.search(source, catalogue, plan, &seeds).await?;
+            (source, findings) = self.search(source, catalogue, plan, &known).await?;
             (source, loaded) = self.attempt(source, &findings, catalogue, plan).await?;
             match loaded {
-                Ok(copied) => return Ok((copied, source)),
-                Err(CopyError::ParentsRefused(refused)) => more = refused,
-                Err(refusal @ CopyError::RowsRefused { .. }) => {
+                Loaded::Complete(copied) => return Ok((*copied, source)),
+                Loaded::Refused(Refused::Parents(refused)) => more = refused,
+                Loaded::Refused(Refused::Rows { table, source: why }) => {
                     (source, more) = self
-                        .find_refused(source, findings, catalogue, plan, refusal)
+                        .find_refused(source, findings, catalogue, plan, (table, why))
                         .await?;
                 }
-                Err(error) => return Err(error.into()),
             }
             let reporter = &self.controls.reporter;
             reporter.update(|progress| (progress.rows, progress.bytes) = (0, 0));
-            seeds.extend(more);
+            known.extend(more);
         }
     }
 
@@ -210,13 +212,13 @@ impl<'a> Move<'a> {
         source: Source,
         catalogue: &Catalogue,
         plan: &Plan,
-        seeds: &[Seed],
+        refused: &[RefusedRow],
     ) -> Result<(Source, Findings), Failure> {
         let reporter = &self.controls.reporter;
         reporter.stage("looking for rows that PostgreSQL must refuse");
-        let (catalogue, plan, seeds) = (catalogue.clone(), plan.clone(), seeds.to_vec());
+        let (catalogue, plan, refused) = (catalogue.clone(), plan.clone(), refused.to_vec());
         let found = on_source(source, move |source| {
-            let found = Findings::search(source.connection(), &plan, &catalogue, &seeds);
+            let found = Findings::search(source.connection(), &plan, &catalogue, &refused);
             found.map_err(|error| source.failed(error))
         })
         .await?;
@@ -231,7 +233,7 @@ impl<'a> Move<'a> {
         findings: &Findings,
         catalogue: &Catalogue,
         plan: &Plan,
-    ) -> Result<(Source, Result<Copied, CopyError>), Failure> {
+    ) -> Result<(Source, Loaded), Failure> {
         let reporter = &self.controls.reporter;
         let taking = Taking {
             app_tables: self.app_tables,
@@ -241,19 +243,19 @@ impl<'a> Move<'a> {
             reporter.stage("clearing what an attempt before this one left");
             let client = self.locked.target().client().await?;
             self.set_running(client.cancel_token());
-            copy::reclaim(&client, plan, || self.controls.cancel()).await?;
+            maintenance::reclaim(&client, plan, || self.controls.cancel()).await?;
         }
         reporter.stage("waiting for the app's tables");
         let begun = Begun::new(self.locked, catalogue.clone(), plan.clone()).await?;
         self.set_running(begun.cancel_token());
         let watchdog = self.watchdog(begun.transaction());
-        watchdog
+        let taken = watchdog
             .over(begun.take_tables(self.server, taking))
             .await
             .map_err(CopyError::from)??;
         failpoint::or_fail("tables_cleared")?;
         let loaded = watchdog
-            .over(begun.load(source, findings.clone(), self.settings.verify, reporter))
+            .over(taken.load(source, findings.clone(), self.settings.verify, reporter))
             .await
             .map_err(CopyError::from)??;
         Ok(loaded)
@@ -266,11 +268,8 @@ impl<'a> Move<'a> {
         findings: Findings,
         catalogue: &Catalogue,
         plan: &Plan,
-        refusal: CopyError,
-    ) -> Result<(Source, Vec<Seed>), Failure> {
-        let CopyError::RowsRefused { table, source: why } = &refusal else {
-            return Err(refusal.into());
-        };
+        (table, why): (String, PgError),
+    ) -> Result<(Source, Vec<RefusedRow>), Failure> {
         let code = why.code().map_or("", tokio_postgres::error::SqlState::code);
         tracing::info!(
             "PostgreSQL refuses rows of {table} (SQLSTATE {code}); looking for them one by one"
@@ -287,9 +286,9 @@ impl<'a> Move<'a> {
             patience: self.settings.wait,
         };
         let begun = |token| self.set_running(token);
-        let (source, refused) = isolation.run(source, findings, table, begun).await?;
+        let (source, refused) = isolation.run(source, findings, &table, begun).await?;
         if refused.is_empty() {
-            return Err(refusal.into());
+            return Err(CopyError::RowsRefused { table, source: why }.into());
         }
         Ok((source, refused))
     }
@@ -339,7 +338,7 @@ impl<'a> Move<'a> {
         self.controls.set_running(None);
         reporter.stage("");
         report.log(self.begun.elapsed());
-        copy::analyze(self.locked, &plan).await;
+        maintenance::analyze(self.locked, &plan).await;
         failpoint::or_fail("analyzed")?;
         Ok(())
     }

@@ -1,16 +1,20 @@
 //! Owns the starts that move nothing themselves: those that find the move done, those that wait for another instance, and
 //! the one that falls back to SQLite because it was asked to.
 
+use std::convert::identity;
 use std::time::{Duration, Instant};
 
-use crate::command::boot::Start;
+use crate::command::boot::{Start, look_and_move};
+use crate::command::decide::{Asked, Decision, Why, decide};
+use crate::command::frame::Controls;
+use crate::command::look;
 use crate::failure::row::{Context, Doing};
 use crate::failure::{Absent, Failure};
-use crate::ledger::Marker;
 use crate::ledger::lock::LockedTarget;
-use crate::load::copy::CopyError;
+use crate::ledger::{self, Marker};
+use crate::load::error::CopyError;
 use crate::postgres::error::{Class, chain};
-use crate::postgres::target::Target;
+use crate::postgres::target::{self, Target};
 use crate::settings::Settings;
 use crate::sqlite::scratch::Scratch;
 use crate::sqlite::source::{self, Found};
@@ -19,6 +23,10 @@ use crate::sqlite::source::{self, Found};
 pub fn after_the_move(settings: &Settings, marker: &Marker) {
     // Whoever was killed between COMMIT and its own cleaning up has no move after it that would do this.
     Scratch::remove_abandoned(&settings.scratch_places());
+    tracing::debug!(
+        "the move has id {}",
+        marker.id.as_deref().unwrap_or("(none)")
+    );
     let Some(fingerprint) = &marker.fingerprint else {
         return;
     };
@@ -38,6 +46,46 @@ pub fn after_the_move(settings: &Settings, marker: &Marker) {
             "the old database could not be compared with the marker: {}",
             chain(&error)
         ),
+    }
+}
+
+/// A record is there, and not what it records: the app is started only where no data is left out, or where the record
+/// was struck out, and all is as if there never was one.
+///
+/// # Errors
+/// The source still has what is gone, or cannot be read.
+pub async fn beside_a_record(
+    settings: &Settings,
+    controls: &Controls,
+    target: &Target,
+    marker: &Marker,
+) -> Result<Start, Failure> {
+    let look = look::beside_a_record(look::open(settings, controls, 3).await?, marker);
+    let refused = |why| Err(look.refusal(why, settings, target).into());
+    match decide(&look.seen, Asked::from(settings)) {
+        Decision::Refuse(why) => refused(why),
+        Decision::Forget => {
+            let client = target.client().await?;
+            let forgotten = ledger::forget(&client, target.schema(), marker);
+            if !target::brief(forgotten, identity).await? {
+                return refused(Why::UsersGone);
+            }
+            tracing::warn!(
+                "WEBUI_INIT_MOVE_AGAIN=true: the record of the move at {} is struck out",
+                marker.at
+            );
+            drop(client);
+            Box::pin(look_and_move(settings, controls)).await
+        }
+        _ => {
+            tracing::warn!(
+                "a move into PostgreSQL is recorded ({}), but PostgreSQL has no users, and nothing here has any to move. Open WebUI \
+                 starts empty: whoever signs up first becomes its administrator. If people expect their data, stop it and restore \
+                 PostgreSQL from its backup.",
+                marker.at
+            );
+            Ok(Start::Postgres)
+        }
     }
 }
 

@@ -8,18 +8,19 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::app::accounts::{self, Account};
-use crate::app::{App, Migrations, revision};
+use crate::app::{App, Migrations, names, revision};
 use crate::command::answer::reading;
 use crate::command::decide::{Asked, Decision, decide};
 use crate::command::frame::Controls;
 use crate::command::look::{self, Look, Opened};
 use crate::command::plan::trials::Trials;
+use crate::convert::reason::Reason;
 use crate::failure::Failure;
-use crate::load::findings::{Findings, Seed};
+use crate::load::findings::{Findings, RefusedRow};
 use crate::load::foresee::foresee;
 use crate::load::other_types;
 use crate::load::plan::Plan;
-use crate::load::reader::{self, Nowhere, ReadError, TableTally};
+use crate::load::reader::{self, Discard, TableTally};
 use crate::load::report::Report;
 use crate::output::stdout::Trouble;
 use crate::output::{clock, progress};
@@ -114,7 +115,7 @@ impl SourceSurvey {
 /// As the move's own, as far as they show without writing.
 pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
-    let marker = target.first_look(settings.wait).await?;
+    let first = target.first_look(settings.wait, names::USER).await?;
     let mut survey = Survey {
         state: State::Moved,
         target: target.summary().to_owned(),
@@ -127,13 +128,20 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         blockers: Vec::new(),
         failure: None,
     };
-    if marker.is_some() {
+    if first.moved().is_some() {
         return Ok(survey);
     }
     let server = target.server().await?;
     survey.target_revision = revision::of_target(&target, &server.schema).await?;
     let opened = look::open(settings, controls, 2).await?;
-    let mut look = look::look(settings, &target, &server, opened).await?;
+    let mut look = match &first.marker {
+        Some(marker) => look::beside_a_record(opened, marker),
+        None => look::look(settings, &target, &server, opened).await?,
+    };
+    if decide(&look.seen, Asked::from(settings)) == Decision::Forget {
+        // Then all is as if there never was a record.
+        look = look::look(settings, &target, &server, look.opened).await?;
+    }
     survey.blockers = look
         .seen
         .problems
@@ -142,7 +150,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         .collect();
     survey.in_use.clone_from(&look.seen.in_use);
     let decision = decide(&look.seen, Asked::from(settings));
-    (survey.state, survey.failure) = foretold(decision, settings, &mut look);
+    (survey.state, survey.failure) = foretold(decision, settings, &target, &mut look);
     let Some(Opened { source, census }) = look.opened else {
         return Ok(survey);
     };
@@ -162,6 +170,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
 fn foretold(
     mut decision: Decision,
     settings: &Settings,
+    target: &Target,
     look: &mut Look,
 ) -> (State, Option<Failure>) {
     if decision == Decision::Later {
@@ -180,8 +189,12 @@ fn foretold(
             (State::Conflict, Some(conflict))
         }
         Decision::Problem => (State::Refuse, Some(look.seen.problems.swap_remove(0))),
-        Decision::Move | Decision::Later if look.seen.in_use.is_empty() => (State::Move, None),
-        Decision::Move | Decision::Later => (State::Replace, None),
+        Decision::Refuse(why) => {
+            let refusal = look.refusal(why, settings, target);
+            (State::Refuse, Some(refusal.into()))
+        }
+        _ if look.seen.in_use.is_empty() => (State::Move, None),
+        _ => (State::Replace, None),
     }
 }
 
@@ -264,14 +277,14 @@ async fn foretell(
 ) -> Result<Report, Failure> {
     let mut plan = Plan::new(&source.tables, &catalogue);
     source = other_types::ask(client, source, &mut plan).await?;
-    let mut seeds: Vec<Seed> = Vec::new();
+    let mut refused: Vec<RefusedRow> = Vec::new();
     loop {
         let tallies;
         let findings;
         (source, (findings, tallies)) = {
-            let (plan, catalogue, seeds) = (plan.clone(), catalogue.clone(), seeds.clone());
+            let (plan, catalogue, refused) = (plan.clone(), catalogue.clone(), refused.clone());
             on_source(source, move |source| {
-                read(source, &plan, &catalogue, &seeds)
+                read(source, &plan, &catalogue, &refused)
             })
             .await?
         };
@@ -294,8 +307,8 @@ async fn foretell(
         };
         let parents = reader::refused_parents(&tallies, &catalogue);
         let at = match foreseen.iter().position(|table| table.while_loading) {
-            None if parents.iter().any(|parent| !seeds.contains(parent)) => {
-                seeds.extend(parents);
+            None if parents.iter().any(|parent| !refused.contains(parent)) => {
+                refused.extend(parents);
                 continue;
             }
             at => at.or_else(|| {
@@ -305,7 +318,7 @@ async fn foretell(
             }),
         };
         match at.or((!foreseen.is_empty()).then_some(0)) {
-            Some(at) => seeds.extend(foreseen.swap_remove(at).rows),
+            Some(at) => refused.extend(foreseen.swap_remove(at).rows),
             None => return Ok(Report::new(&tallies, BTreeMap::new())),
         }
     }
@@ -324,16 +337,17 @@ async fn foretell_by_source(
     let catalogue = foresee(source.connection(), known).map_err(|error| source.failed(error))?;
     let mut plan = Plan::new(&source.tables, &catalogue);
     schema.clone_into(&mut plan.schema);
-    let seeds: Vec<Seed> = sharing
+    let refused: Vec<RefusedRow> = sharing
         .iter()
         .flat_map(|group| group.iter().skip(1))
-        .map(|account| {
-            let reason = format!("duplicate:{}", accounts::INDEX);
-            ("user".to_owned(), account.rowid, reason)
+        .map(|account| RefusedRow {
+            table: names::USER.to_owned(),
+            rowid: account.rowid,
+            reason: Reason::Duplicate(accounts::INDEX.to_owned()),
         })
         .collect();
     let reading = on_source(source, move |source| {
-        read(source, &plan, &catalogue, &seeds)
+        read(source, &plan, &catalogue, &refused)
     });
     let (_, (_, tallies)) = reading.await?;
     Ok(Report::new(&tallies, BTreeMap::new()))
@@ -343,16 +357,12 @@ fn read(
     source: &Source,
     plan: &Plan,
     catalogue: &Catalogue,
-    seeds: &[Seed],
+    refused: &[RefusedRow],
 ) -> Result<(Findings, Vec<TableTally>), SourceError> {
-    let findings = Findings::search(source.connection(), plan, catalogue, seeds)
+    let findings = Findings::search(source.connection(), plan, catalogue, refused)
         .map_err(|error| source.failed(error))?;
-    match reader::read(source, plan, &findings, &mut Nowhere) {
-        Ok(tallies) => Ok((findings, tallies)),
-        Err(ReadError::Source(error)) => Err(error),
-        // A sink that takes everything is never gone.
-        Err(ReadError::NoReceiver) => Ok((findings, Vec::new())),
-    }
+    let tallies = reader::only_source(reader::read(source, plan, &findings, &mut Discard))?;
+    Ok((findings, tallies))
 }
 
 impl Survey {

@@ -3,16 +3,20 @@
 //! PostgreSQL itself, on a temporary table like the app's, in a transaction that is rolled back.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use crate::convert::copy_format;
+use crate::convert::digest::RowHash;
+use crate::convert::reason::Reason;
 use crate::failure::Failure;
-use crate::load::findings::{Findings, Seed};
+use crate::load::findings::{Findings, RefusedRow};
 use crate::load::isolate::Sieve;
 use crate::load::plan::{Plan, TablePlan};
-use crate::load::reader::{self, ReadError};
+use crate::load::reader;
 use crate::postgres::catalogue::{self, Catalogue, Nulls};
 use crate::postgres::error::{TargetError, failed};
 use crate::postgres::target::{self, Server};
@@ -40,7 +44,7 @@ pub struct Foreseen {
     /// Whether it would say so while the rows are loaded; else when indexes are restored.
     pub while_loading: bool,
     /// The rows, with the reason.
-    pub rows: Vec<Seed>,
+    pub rows: Vec<RefusedRow>,
 }
 
 /// Where rows are tried out.
@@ -138,19 +142,19 @@ impl Trials<'_> {
 
 impl Foreseen {
     /// PostgreSQL made up the names of the trial's indexes, in the order of the table's own.
-    fn new(mut rows: Vec<Seed>, names: &[String], target: &catalogue::Table) -> Self {
+    fn new(mut rows: Vec<RefusedRow>, names: &[String], target: &catalogue::Table) -> Self {
         let mut while_loading = false;
-        for (.., reason) in &mut rows {
-            let index = reason
-                .strip_prefix("duplicate:")
-                .and_then(|name| names.iter().position(|trial| trial == name))
-                .and_then(|at| target.indexes.get(at));
-            match index {
-                Some(index) => {
-                    while_loading |= index.primary;
-                    *reason = format!("duplicate:{}", index.name);
+        for row in &mut rows {
+            match &mut row.reason {
+                Reason::Duplicate(name) => {
+                    let at = names.iter().position(|trial| trial == name);
+                    if let Some(index) = at.and_then(|at| target.indexes.get(at)) {
+                        while_loading |= index.primary;
+                        name.clone_from(&index.name);
+                    }
                 }
-                None => while_loading |= reason.starts_with("check:"),
+                Reason::Check(_) => while_loading = true,
+                _ => {}
             }
         }
         Self {
@@ -158,6 +162,40 @@ impl Foreseen {
             while_loading,
             rows,
         }
+    }
+}
+
+/// An index of the target, by the fields that are read.
+struct Indexed {
+    fields: Vec<usize>,
+    unique: Option<Nulls>,
+    /// The hash of each row's key, where that may collide.
+    keys: Vec<([u8; 16], i64)>,
+}
+
+impl Indexed {
+    /// Takes a row; whether its key may be too long.
+    fn take(&mut self, rowid: i64, fields: &[&[u8]]) -> bool {
+        let parts = || self.fields.iter().filter_map(|at| fields.get(*at));
+        let has_null = parts().any(|field| field.starts_with(&copy_format::NULL));
+        let long = parts().map(|field| field.len()).sum::<usize>() > LONG;
+        if self.unique == Some(Nulls::Equal) || (self.unique.is_some() && !has_null) {
+            let mut hash = RowHash::new(self.fields.len());
+            parts().for_each(|field| hash.field(0, field));
+            self.keys.push((hash.finish(), rowid));
+        }
+        long
+    }
+
+    /// The rows whose keys may collide.
+    fn alike(mut self) -> impl Iterator<Item = i64> {
+        self.keys.sort_unstable();
+        let groups = self.keys.chunk_by(|a, b| a.0 == b.0);
+        let alike = groups.filter(|group| group.len() > 1).flatten();
+        alike
+            .map(|(_, rowid)| *rowid)
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 }
 
@@ -175,7 +213,7 @@ fn suspects_in(
     if target.checked || beyond_bytes {
         return Ok(Suspects::All);
     }
-    let indexed = |name: &str| {
+    let is_in_a_key = |name: &str| {
         let mut columns = target.indexes.iter().flat_map(|index| &index.columns);
         columns.any(|column| column == name)
     };
@@ -186,85 +224,31 @@ fn suspects_in(
     let narrow = if nulls_foreseen {
         table.clone()
     } else {
-        table.clone().only(indexed)
+        table.clone().only(is_in_a_key)
     };
     let position = |name: &String| {
         let mut fields = narrow.fields.iter();
         fields.position(|field| field.column.name == *name)
     };
-    let places: Vec<(Vec<usize>, Option<Nulls>)> = target
-        .indexes
-        .iter()
-        .filter_map(|index| {
-            let columns = index.columns.iter().map(position);
-            Some((columns.collect::<Option<_>>()?, index.unique))
+    let indexes = target.indexes.iter().filter_map(|index| {
+        Some(Indexed {
+            fields: index.columns.iter().map(position).collect::<Option<_>>()?,
+            unique: index.unique,
+            keys: Vec::new(),
         })
-        .collect();
+    });
+    let mut indexes: Vec<Indexed> = indexes.collect();
     let mut suspects = HashSet::new();
-    let mut keys: Vec<Vec<([u8; 16], i64)>> = vec![Vec::new(); places.len()];
     let take = |rowid: i64, row: Bytes| {
-        let images = images(&row);
-        for ((columns, unique), keys) in places.iter().zip(&mut keys) {
-            let parts = || columns.iter().filter_map(|at| images.get(*at));
-            if parts().map(|image| image.len()).sum::<usize>() > LONG {
+        let fields = copy_format::fields(&row);
+        for index in &mut indexes {
+            if index.take(rowid, &fields) {
                 suspects.insert(rowid);
             }
-            let has_null = parts().any(|image| image.starts_with(&NULL));
-            if *unique == Some(Nulls::Equal) || (unique.is_some() && !has_null) {
-                let mut hash = crate::convert::digest::RowHash::new(columns.len());
-                parts().for_each(|image| hash.field(0, image));
-                keys.push((hash.finish(), rowid));
-            }
         }
-        true
+        Ok::<_, Infallible>(())
     };
-    match reader::read_singly(source, plan, findings, &narrow, take) {
-        Ok(()) => {}
-        Err(ReadError::Source(error)) => return Err(error),
-        // A closure that takes everything is never gone.
-        Err(ReadError::NoReceiver) => return Ok(Suspects::All),
-    }
-    for mut keys in keys {
-        keys.sort_unstable();
-        for alike in keys.chunk_by(|a, b| a.0 == b.0) {
-            if alike.len() > 1 {
-                suspects.extend(alike.iter().map(|(_, rowid)| rowid));
-            }
-        }
-    }
+    reader::only_source(reader::read_singly(source, plan, findings, &narrow, take))?;
+    suspects.extend(indexes.into_iter().flat_map(Indexed::alike));
     Ok(Suspects::These(suspects))
-}
-
-/// The length of a field that is NULL, in the binary format of COPY.
-const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-
-/// The fields of a row in the binary format of COPY, each with its length in front.
-fn images(row: &[u8]) -> Vec<&[u8]> {
-    let mut rest = row.get(2..).unwrap_or_default();
-    let mut images = Vec::new();
-    while let Some((length, _)) = rest.split_first_chunk::<4>() {
-        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        let (image, after) = rest.split_at((4 + length).min(rest.len()));
-        images.push(image);
-        rest = after;
-    }
-    images
-}
-
-#[cfg(test)]
-mod tests {
-    use super::images;
-
-    #[test]
-    fn a_row_falls_into_its_fields() {
-        let row = b"\0\x03\0\0\0\x02ab\xff\xff\xff\xff\0\0\0\0";
-        assert_eq!(
-            images(row),
-            [
-                &b"\0\0\0\x02ab"[..],
-                &b"\xff\xff\xff\xff"[..],
-                &b"\0\0\0\0"[..]
-            ]
-        );
-    }
 }

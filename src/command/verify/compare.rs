@@ -1,6 +1,7 @@
 //! Owns the comparison itself: every row of the source, read as a move would, and its like in PostgreSQL.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
@@ -11,9 +12,9 @@ use crate::command::verify::TableAudit;
 use crate::convert::digest;
 use crate::convert::reason::{Reason, is_of_a_row_in_place};
 use crate::ledger::leftovers;
-use crate::load::findings::{Findings, Seed};
+use crate::load::findings::{Findings, RefusedRow};
 use crate::load::plan::{Plan, TablePlan};
-use crate::load::reader::{self, Event, ReadError, Sink, TableTally};
+use crate::load::reader::{self, Event, Sink, TableTally};
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::error::{TargetError, failed};
 use crate::sqlite::source::{Source, SourceError};
@@ -39,7 +40,7 @@ struct Kept {
     /// Parts of rows that are in place.
     parts: HashMap<String, u64>,
     /// Rows that PostgreSQL refused, for reasons that no look at the source shows.
-    refused: Vec<Seed>,
+    refused: Vec<RefusedRow>,
 }
 
 impl Held {
@@ -56,12 +57,17 @@ impl Held {
                 &mut kept.rows
             };
             *counts.entry(leftover.table.clone()).or_default() += 1;
-            if let (Some(rowid), Reason::Rejected(reason)) =
-                (leftover.rowid, Reason::of_finding(&leftover.reason))
-                && !reason.starts_with("repaired:")
-                && !reason.starts_with("unknown")
+            let reason = Reason::parse(&leftover.reason);
+            if let (Some(rowid), Some(reason)) = (leftover.rowid, reason)
+                && !reason.row_is_in_place()
+                && !matches!(reason, Reason::UnknownTable | Reason::Orphan(_))
             {
-                kept.refused.push((leftover.table, rowid, reason));
+                let table = leftover.table;
+                kept.refused.push(RefusedRow {
+                    table,
+                    rowid,
+                    reason,
+                });
             }
         })
         .await?;
@@ -114,12 +120,7 @@ pub fn compare(
         held: rows,
         tables: BTreeMap::new(),
     };
-    let tallies = match reader::read(source, plan, &findings, &mut comparison) {
-        Ok(tallies) => tallies,
-        Err(ReadError::Source(error)) => return Err(error),
-        // A sink that takes everything is never gone.
-        Err(ReadError::NoReceiver) => Vec::new(),
-    };
+    let tallies = reader::only_source(reader::read(source, plan, &findings, &mut comparison))?;
     for tally in tallies.iter().filter(|tally| tally.read > 0) {
         comparison.count_kept(tally, &kept);
     }
@@ -159,8 +160,10 @@ impl Comparison {
 }
 
 impl Sink for Comparison {
-    fn take(&mut self, _event: Event) -> bool {
-        true
+    type Stopped = Infallible;
+
+    fn take(&mut self, _event: Event) -> Result<(), Infallible> {
+        Ok(())
     }
 
     fn wants_rows(&self) -> bool {

@@ -6,8 +6,8 @@ mod words;
 
 use serde::Serialize;
 
-use crate::app::revision;
 use crate::app::upgrade::upgrade_copy;
+use crate::app::{names, revision};
 use crate::command::frame::Controls;
 use crate::command::open::open_source;
 use crate::command::verify::compare::{Held, compare};
@@ -91,7 +91,8 @@ impl TableAudit {
 /// Either side cannot be read. Differences are no error here.
 pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
-    let marker = target.first_look(settings.wait).await?;
+    let first = target.first_look(settings.wait, names::USER).await?;
+    let marker = first.marker;
     let server = target.server().await?;
     let Found::File(location) = source::locate(&settings.source)? else {
         return Err(Failure::NothingToCompare(settings.source_name()));

@@ -262,6 +262,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::NotConvertible,
+        Self::OutOfRange,
+        Self::JsonInvalid,
+        Self::JsonTooDeep,
+        Self::EmptyJson,
+        Self::EmptyDate,
+        Self::NullInNotNull,
+    ];
+
     /// The name under which the row is kept.
     pub fn code(self) -> &'static str {
         self.repair().code()

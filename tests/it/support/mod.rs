@@ -14,7 +14,7 @@ mod pgbouncer;
 mod postgres;
 mod program;
 mod proxy;
-mod source;
+pub mod source;
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;

@@ -350,7 +350,7 @@ def _sign_ins(anonymous: Client, user: User) -> dict[str, Any]:
     for name, token in {"the API key": user.api_key, "an old session": user.session}.items():
         if token:
             path = f"{_V1}/chats/all/tags"
-            ways[f"come with {name}"] = _answer(Client(anonymous.url, token).get(path), path)
+            ways[f"come with {name}"] = answer(Client(anonymous.url, token).get(path), path)
     return ways
 
 
@@ -362,19 +362,19 @@ def _ask_all(client: Client, routes: list[Route], ledger: Ledger) -> dict[str, A
             which = (route.of or "", str(ids))
             if which in refused:
                 continue
-            path = _path(route.template, ids)
+            path = fill_in(route.template, ids)
             query = {name: value.format(**ids) for name, value in route.query.items()}
             last = None
             for page in range(1, _MOST_PAGES + 1):
                 asked = query | {"page": str(page)} if route.paged else query
-                answer = _answer(client.get(path, asked), route.template)
+                said = answer(client.get(path, asked), route.template)
                 # A listing that ignores the page would never end.
-                if answer == last:
+                if said == last:
                     break
-                answers["GET " + str(httpx.URL(path, params=asked or None))] = last = answer
-                if not route.paged or answer["status"] != 200 or _is_last_page(answer.get("body")):
+                answers["GET " + str(httpx.URL(path, params=asked or None))] = last = said
+                if not route.paged or said["status"] != 200 or _is_last_page(said.get("body")):
                     break
-            if route.whole and answer["status"] != 200:
+            if route.whole and said["status"] != 200:
                 refused.add(which)
     return answers
 
@@ -387,7 +387,7 @@ def _objects(route: Route, ledger: Ledger) -> list[dict[str, str]]:
     return ledger.of(route.of)
 
 
-def _path(template: str, ids: dict[str, str]) -> str:
+def fill_in(template: str, ids: dict[str, str]) -> str:
     """The template with each `{placeholder}` filled, percent-encoded."""
     parts = []
     for part in template.split("/"):
@@ -409,19 +409,20 @@ def _is_last_page(body: Any) -> bool:
     return True
 
 
-def _answer(response: httpx.Response, template: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"status": response.status_code}
+def answer(response: httpx.Response, template: str) -> dict[str, Any]:
+    """What a response says, without what is volatile in it."""
+    said: dict[str, Any] = {"status": response.status_code}
     if response.is_redirect:
-        answer["location"] = response.headers["location"]
+        said["location"] = response.headers["location"]
     elif response.headers.get("content-type", "").startswith("application/json"):
-        answer["body"] = _normal(response.json(), template)
+        said["body"] = _normal(response.json(), template)
     elif response.headers.get("content-type", "").startswith("application/x-ndjson"):
-        answer["body"] = _normal([json.loads(line) for line in response.text.split("\n") if line], template)
+        said["body"] = _normal([json.loads(line) for line in response.text.split("\n") if line], template)
     else:
-        answer["type"] = response.headers.get("content-type")
-        answer["bytes"] = len(response.content)
-        answer["sha256"] = hashlib.sha256(response.content).hexdigest()
-    return answer
+        said["type"] = response.headers.get("content-type")
+        said["bytes"] = len(response.content)
+        said["sha256"] = hashlib.sha256(response.content).hexdigest()
+    return said
 
 
 def _normal(body: Any, template: str, depth: int = 0, key: str = "") -> Any:

@@ -78,7 +78,8 @@ class Catalogue:
         types, defaults, keys = {}, {}, {}
         for table, column, kind, default in pg.execute(
             "SELECT table_name, column_name, data_type, column_default FROM information_schema.columns"
-            " WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY table_name, ordinal_position"
+            " WHERE table_schema = 'public' AND table_name <> ALL (%s) ORDER BY table_name, ordinal_position",
+            [list(STEP_RECORDS)],
         ):
             types.setdefault(table, {})[column] = kind
             if default and not default.startswith("nextval"):
@@ -247,7 +248,9 @@ class Comparison:
                     row["meta"] = json.dumps({**meta, "tags": sorted(meta["tags"])})
 
     def _table(self, table: str, expected: list[dict], actual: list[dict]) -> None:
-        key = self.catalogue.keys[table]
+        columns = self.catalogue.types[table]
+        # Early versions gave some tables no primary key.
+        key = self.catalogue.keys.get(table) or (["id"] if "id" in columns else list(columns))
         by_key = [{tuple(row[c] for c in key): row for row in side} for side in (expected, actual)]
         for side, rows, found in zip(("expected", "target"), (expected, actual), by_key):
             if len(found) != len(rows):
