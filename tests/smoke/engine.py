@@ -14,9 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PULL = bool(os.environ.get("SMOKE_PULL"))
 BASE = "debian:bookworm-slim" if PULL else "webui-init-smoke/base"
 OPEN_WEBUI = "ghcr.io/open-webui/open-webui:main-slim" if PULL else "webui-init-smoke/open-webui"
+# One that still runs Peewee beside Alembic.
+OLDER_OPEN_WEBUI = "ghcr.io/open-webui/open-webui:v0.9.5-slim" if PULL else "webui-init-smoke/open-webui-older"
 POSTGRES = "postgres:17" if PULL else "webui-init-smoke/postgres"
 BUILDER = "rust:1-slim-bookworm" if PULL else "webui-init-smoke/rust"
 IMAGE = os.environ.get("SMOKE_IMAGE") or "webui-init-smoke/webui-init"
+
+OLDER_IMAGE = "webui-init-smoke/webui-init-older"
 
 RUN = uuid.uuid4().hex[:8]
 LABEL = f"webui-init-smoke={RUN}"

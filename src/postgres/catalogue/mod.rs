@@ -113,6 +113,50 @@ pub struct Catalogue {
 
 const DOING: &str = "did not describe the app's tables";
 
+/// Tables by name, each with the text of its columns' defaults.
+type Described = BTreeMap<String, (Table, Vec<Option<String>>)>;
+
+fn described(columns: Vec<Row>) -> Described {
+    let mut tables = Described::new();
+    for row in columns {
+        let table: String = row.get(0);
+        let kind = match Kind::from_catalogue(row.get(2), row.get(3)) {
+            // Its own checks make the server decide.
+            _ if row.get::<_, bool>(9) => Kind::Other,
+            kind => kind,
+        };
+        let column = Column {
+            name: row.get(1),
+            type_oid: row.get(2),
+            type_name: row.get(4),
+            send: row.get(10),
+            value: value::Column {
+                kind,
+                not_null: row.get(5),
+                default: None,
+                answers: None,
+            },
+            has_default: row.get::<_, Option<String>>(6).is_some() || row.get(8),
+            sequence: row.get(7),
+        };
+        let default: Option<String> = row.get(6);
+        let entry = tables.entry(table.clone()).or_insert_with(|| {
+            (
+                Table {
+                    name: table,
+                    columns: Vec::new(),
+                    indexes: Vec::new(),
+                    checked: false,
+                },
+                Vec::new(),
+            )
+        });
+        entry.0.columns.push(column);
+        entry.1.push(default);
+    }
+    tables
+}
+
 impl Catalogue {
     /// Reads the description of every ordinary table in `schema`.
     ///
@@ -127,43 +171,7 @@ impl Catalogue {
             foreign_keys(client, schema),
             suspendable(client, schema),
         )?;
-        let mut tables = BTreeMap::new();
-        for row in columns {
-            let table: String = row.get(0);
-            let kind = match Kind::from_catalogue(row.get(2), row.get(3)) {
-                // Its own checks make the server decide.
-                _ if row.get::<_, bool>(9) => Kind::Other,
-                kind => kind,
-            };
-            let column = Column {
-                name: row.get(1),
-                type_oid: row.get(2),
-                type_name: row.get(4),
-                send: row.get(10),
-                value: value::Column {
-                    kind,
-                    not_null: row.get(5),
-                    default: None,
-                    answers: None,
-                },
-                has_default: row.get::<_, Option<String>>(6).is_some() || row.get(8),
-                sequence: row.get(7),
-            };
-            let default: Option<String> = row.get(6);
-            let entry = tables.entry(table.clone()).or_insert_with(|| {
-                (
-                    Table {
-                        name: table,
-                        columns: Vec::new(),
-                        indexes: Vec::new(),
-                        checked: false,
-                    },
-                    Vec::new(),
-                )
-            });
-            entry.0.columns.push(column);
-            entry.1.push(default);
-        }
+        let tables = described(columns);
         let mut catalogue = Self {
             schema: schema.to_owned(),
             tables: BTreeMap::new(),

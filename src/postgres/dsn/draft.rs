@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::SslMode as DriverSslMode;
 
-use super::parameters::{APP_ONLY_REPORTED, known, pairs};
+use super::hosts::Endpoint;
+use super::parameters::{APP_ONLY_REPORTED, known, misspelt, pairs};
 use super::{Dsn, DsnError, LibpqEnv};
 use crate::postgres::tls::SslMode;
 
@@ -104,12 +105,15 @@ impl Draft {
 
     /// Sorts the parameters by what is to be done about them. The last of a name wins but for
     /// `host`, which `SQLAlchemy` collects. `+` is a space: the app reads its URL that way.
-    pub(super) fn query(&mut self, query: Option<&str>) {
+    pub(super) fn query(&mut self, query: Option<&str>) -> Result<(), DsnError> {
         for (name, value) in pairs(query.unwrap_or("")) {
             let spaced = value.replace('+', " ");
             let value = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
             if value.is_empty() {
                 continue;
+            }
+            if let Some(parameter) = misspelt(name) {
+                return Err(DsnError::Misspelt { parameter });
             }
             let Some(known) = known(name) else {
                 self.misread("it has a parameter that libpq does not know");
@@ -128,6 +132,7 @@ impl Draft {
                 None => drop(self.params.insert(known, value)),
             }
         }
+        Ok(())
     }
 
     pub(super) fn finish(mut self, env: &LibpqEnv) -> Result<Dsn, DsnError> {
@@ -147,6 +152,12 @@ impl Draft {
         let dbname = self.params.remove("dbname").or(self.dbname.take());
         let dbname = dbname.unwrap_or_else(|| user.clone());
         let endpoints = self.endpoints()?;
+        if self.params.contains_key("requirepeer") && endpoints.iter().any(Endpoint::is_socket) {
+            return Err(DsnError::Unsupported {
+                parameter: "requirepeer",
+                reason: "who owns the server behind a socket is not asked; leave it out for the move",
+            });
+        }
         let tls = self.tls(env)?;
 
         let mut config = self.session()?;
@@ -215,6 +226,37 @@ fn refuse_unsupported(params: &BTreeMap<&'static str, String>) -> Result<(), Dsn
         return refusal(
             "service",
             "service files are not read; write the parameters into the URL",
+        );
+    }
+    if params.contains_key("require_auth") {
+        return refusal(
+            "require_auth",
+            "the server chooses how the password is asked for; leave it out for the move, and prove the server by \
+             sslmode=verify-full",
+        );
+    }
+    if params.contains_key("requiressl") {
+        return refusal(
+            "requiressl",
+            "libpq no longer knows it; write sslmode=require",
+        );
+    }
+    if params
+        .get("sslcertmode")
+        .is_some_and(|mode| mode == "require")
+    {
+        return refusal(
+            "sslcertmode",
+            "whether the server has asked for a certificate is not known; leave it out for the move",
+        );
+    }
+    if params
+        .get("ssl_min_protocol_version")
+        .is_some_and(|version| version == "TLSv1.3")
+    {
+        return refusal(
+            "ssl_min_protocol_version",
+            "TLS 1.2 is the least that can be asked for; write TLSv1.2, or leave it out for the move",
         );
     }
     match params.get("gssencmode").map(String::as_str) {

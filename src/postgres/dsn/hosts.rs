@@ -52,25 +52,7 @@ impl Draft {
             })?,
             None => std::mem::take(&mut self.hosts),
         };
-        let addresses = self
-            .params
-            .get("hostaddr")
-            .map(|list| addresses(list))
-            .transpose()?;
-        if let Some(addresses) = &addresses {
-            if hosts.iter().all(|(host, _)| host.is_empty()) {
-                let port = hosts.first().and_then(|(_, port)| *port);
-                hosts = addresses
-                    .iter()
-                    .map(|address| (address.to_string(), port))
-                    .collect();
-            }
-            if addresses.len() != hosts.len() {
-                return Err(DsnError::HostCount {
-                    parameter: "hostaddr",
-                });
-            }
-        }
+        let addresses = self.addresses_of(&mut hosts)?;
         let ports = self
             .params
             .remove("port")
@@ -104,6 +86,33 @@ impl Draft {
                     .unwrap_or(fallback),
             })
             .collect())
+    }
+
+    /// The addresses that `hostaddr` gives, one for each host; where there are only addresses, they are the hosts too.
+    fn addresses_of(
+        &self,
+        hosts: &mut Vec<(String, Option<u16>)>,
+    ) -> Result<Option<Vec<IpAddr>>, DsnError> {
+        let addresses = self
+            .params
+            .get("hostaddr")
+            .map(|list| addresses(list))
+            .transpose()?;
+        if let Some(addresses) = &addresses {
+            if hosts.iter().all(|(host, _)| host.is_empty()) {
+                let port = hosts.first().and_then(|(_, port)| *port);
+                *hosts = addresses
+                    .iter()
+                    .map(|address| (address.to_string(), port))
+                    .collect();
+            }
+            if addresses.len() != hosts.len() {
+                return Err(DsnError::HostCount {
+                    parameter: "hostaddr",
+                });
+            }
+        }
+        Ok(addresses)
     }
 }
 

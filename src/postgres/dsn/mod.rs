@@ -37,14 +37,23 @@ const LIBPQ_ENV: &[(&str, &str)] = &[
     ("PGCHANNELBINDING", "channel_binding"),
     ("PGCONNECT_TIMEOUT", "connect_timeout"),
     ("PGDATABASE", "dbname"),
+    ("PGGSSENCMODE", "gssencmode"),
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
     ("PGOPTIONS", "options"),
     ("PGPASSWORD", "password"),
     ("PGPORT", "port"),
+    ("PGREQUIREAUTH", "require_auth"),
+    ("PGREQUIREPEER", "requirepeer"),
+    ("PGSERVICE", "service"),
     ("PGSSLCERT", "sslcert"),
+    ("PGSSLCERTMODE", "sslcertmode"),
+    ("PGSSLCRL", "sslcrl"),
+    ("PGSSLCRLDIR", "sslcrldir"),
     ("PGSSLKEY", "sslkey"),
+    ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
     ("PGSSLMODE", "sslmode"),
+    ("PGSSLNEGOTIATION", "sslnegotiation"),
     ("PGSSLROOTCERT", "sslrootcert"),
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
     ("PGUSER", "user"),
@@ -96,11 +105,18 @@ impl LibpqEnv {
     /// Asks `lookup` for each of the variables; an empty one counts as absent, as in libpq.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> LibpqEnv {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let params = LIBPQ_ENV
+            .iter()
+            .filter_map(|(variable, param)| Some((*param, set(variable)?)));
+        let mut params: BTreeMap<_, _> = params.collect();
+        // An old name for the mode, which libpq still obeys.
+        if set("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
+            params
+                .entry("sslmode")
+                .or_insert_with(|| "require".to_owned());
+        }
         LibpqEnv {
-            params: LIBPQ_ENV
-                .iter()
-                .filter_map(|(variable, param)| Some((*param, set(variable)?)))
-                .collect(),
+            params,
             home: set("HOME").map(PathBuf::from),
         }
     }
@@ -170,6 +186,14 @@ pub enum DsnError {
         /// Why, and what to do instead.
         reason: &'static str,
     },
+    /// A parameter that demands more, in a spelling that libpq does not know.
+    #[error(
+        "the database URL has {parameter} in another spelling, which PostgreSQL's own programs refuse; write it as {parameter}"
+    )]
+    Misspelt {
+        /// Its name in libpq's terms.
+        parameter: &'static str,
+    },
     /// The lists of hosts, addresses and ports do not fit together.
     #[error("the database parameter {parameter} must have as many entries as there are hosts")]
     HostCount {
@@ -230,7 +254,7 @@ impl Dsn {
         }
         draft.hosts = host_list(split.hosts).ok_or(DsnError::Unreadable)?;
         draft.database(split.dbname)?;
-        draft.query(split.query);
+        draft.query(split.query)?;
         draft.finish(env)
     }
 
@@ -258,7 +282,7 @@ impl Dsn {
             .split_once('?')
             .map_or((name, None), |(n, q)| (n, Some(q)));
         draft.database(Some(name))?;
-        draft.query(query);
+        draft.query(query)?;
         let (user, password) = (parts.user.unwrap_or(""), parts.password.unwrap_or(""));
         draft.written.push(format!(
             "{}://{user}:{password}@{host}:{port}/{name}",

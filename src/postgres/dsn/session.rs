@@ -10,6 +10,20 @@ use tokio_postgres::config::{
 use super::DsnError;
 use super::draft::Draft;
 
+const CHANNEL_BINDING: &[(&str, ChannelBinding)] = &[
+    ("disable", ChannelBinding::Disable),
+    ("prefer", ChannelBinding::Prefer),
+    ("require", ChannelBinding::Require),
+];
+const LOAD_BALANCE: &[(&str, LoadBalanceHosts)] = &[
+    ("disable", LoadBalanceHosts::Disable),
+    ("random", LoadBalanceHosts::Random),
+];
+const NEGOTIATION: &[(&str, SslNegotiation)] = &[
+    ("postgres", SslNegotiation::Postgres),
+    ("direct", SslNegotiation::Direct),
+];
+
 impl Draft {
     /// Everything about a session but where, who and how encrypted.
     pub(super) fn session(&self) -> Result<Config, DsnError> {
@@ -20,6 +34,29 @@ impl Draft {
         if let Some(options) = text("options") {
             config.options(options);
         }
+        self.patience(&mut config)?;
+        if let Some(value) = text("target_session_attrs") {
+            config.target_session_attrs(session_attributes(value)?);
+        }
+        if let Some(mode) = self.choice(
+            "channel_binding",
+            "disable, prefer or require",
+            CHANNEL_BINDING,
+        )? {
+            config.channel_binding(mode);
+        }
+        if let Some(mode) = self.choice("load_balance_hosts", "disable or random", LOAD_BALANCE)? {
+            config.load_balance_hosts(mode);
+        }
+        if let Some(mode) = self.choice("sslnegotiation", "postgres or direct", NEGOTIATION)? {
+            config.ssl_negotiation(mode);
+        }
+        Ok(config)
+    }
+
+    /// How long to wait, and how silence is noticed.
+    fn patience(&self, config: &mut Config) -> Result<(), DsnError> {
+        let text = |name| self.params.get(name).map(String::as_str);
         let seconds = |name, default| match number(text(name), name)? {
             None => Ok(Some(Duration::from_secs(default))),
             Some(given) => Ok(u64::try_from(given)
@@ -48,47 +85,26 @@ impl Draft {
         {
             config.tcp_user_timeout(Duration::from_millis(millis));
         }
-        if let Some(value) = text("target_session_attrs") {
-            config.target_session_attrs(session_attributes(value)?);
-        }
-        if let Some(value) = text("channel_binding") {
-            config.channel_binding(match value {
-                "disable" => ChannelBinding::Disable,
-                "prefer" => ChannelBinding::Prefer,
-                "require" => ChannelBinding::Require,
-                _ => {
-                    return Err(DsnError::Value {
-                        parameter: "channel_binding",
-                        expected: "disable, prefer or require",
-                    });
-                }
-            });
-        }
-        if let Some(value) = text("load_balance_hosts") {
-            config.load_balance_hosts(match value {
-                "disable" => LoadBalanceHosts::Disable,
-                "random" => LoadBalanceHosts::Random,
-                _ => {
-                    return Err(DsnError::Value {
-                        parameter: "load_balance_hosts",
-                        expected: "disable or random",
-                    });
-                }
-            });
-        }
-        if let Some(value) = text("sslnegotiation") {
-            config.ssl_negotiation(match value {
-                "postgres" => SslNegotiation::Postgres,
-                "direct" => SslNegotiation::Direct,
-                _ => {
-                    return Err(DsnError::Value {
-                        parameter: "sslnegotiation",
-                        expected: "postgres or direct",
-                    });
-                }
-            });
-        }
-        Ok(config)
+        Ok(())
+    }
+
+    /// A parameter that is one of a few words.
+    fn choice<T: Copy>(
+        &self,
+        parameter: &'static str,
+        expected: &'static str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, DsnError> {
+        let Some(value) = self.params.get(parameter) else {
+            return Ok(None);
+        };
+        let chosen = choices.iter().find(|(word, _)| word == value);
+        chosen
+            .map(|(_, choice)| Some(*choice))
+            .ok_or(DsnError::Value {
+                parameter,
+                expected,
+            })
     }
 }
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import datetime
 import gzip
+import hashlib
 import itertools
+import json
 import os
 import shutil
 import sqlite3
@@ -232,6 +234,23 @@ def older_lines(version: str, all_versions: list[str]) -> list[str]:
     return list(newest.values())
 
 
+class Kept:
+    """The results of a run, in the cache, so that one that was cut off can go on. They are those of one program."""
+
+    def __init__(self, program: Path, resume: bool) -> None:
+        digest = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+        self._path = CACHE / "images" / f"results-{digest}.json"
+        self._found = json.loads(self._path.read_text()) if resume and self._path.exists() else {}
+
+    def of(self, case: Case) -> Case | None:
+        found = self._found.get(case.name)
+        return Case(**found) if found and not found["problems"] else None
+
+    def add(self, case: Case) -> None:
+        self._found[case.name] = vars(case)
+        self._path.write_text(json.dumps(self._found))
+
+
 def check(pairs: list[str], program: Path) -> int:
     """Each IMAGE:FILE[:bootstrapped]=URL from the fixtures, without asking the app."""
     failed, fixtures = 0, Fixtures()
@@ -253,9 +272,9 @@ def cases(arguments: argparse.Namespace) -> list[Case]:
         older = older_lines(version, known)
         return [Case(version, version), Case(version, version, True), *(Case(version, file) for file in older[-4:])]
     chosen = arguments.only or known
-    found = []
+    # Each with its own file first: what a run that is cut off has done is then of every image.
+    found = [Case(version, version, bootstrapped) for version in chosen for bootstrapped in (False, True)]
     for version in chosen:
-        found += [Case(version, version), Case(version, version, True)]
         older = older_lines(version, known)
         if arguments.quick:
             older = older[:1] + older[1:][-1:]
@@ -307,6 +326,7 @@ def main() -> int:
     parser.add_argument("--new", metavar="VERSION", help="a version that is not in tests/support/images/versions")
     parser.add_argument("--make", action="store_true", help="make tests/fixtures/images")
     parser.add_argument("--check", nargs="+", metavar="IMAGE:FILE=URL", help="move a fixture into an empty database, and compare")
+    parser.add_argument("--resume", action="store_true", help="take the good results of a run with the same program that was cut off")
     parser.add_argument("--jobs", type=int, default=2, help="moves at a time (2)")
     parser.add_argument("--write", type=Path, help="write the table here")
     parser.add_argument("--write-as", default="", help="the options that the table names")
@@ -321,16 +341,21 @@ def main() -> int:
     if arguments.check:
         return check(arguments.check, arguments.program.absolute())
     all_cases = cases(arguments)
+    names = [case.name for case in all_cases]
     with databases() as new, ThreadPoolExecutor(arguments.jobs) as pool:
-        running = [pool.submit(tried, case, files, arguments.program.absolute(), new) for case in all_cases]
+        kept = Kept(arguments.program, arguments.resume)
+        done += [case for case in map(kept.of, all_cases) if case]
+        left = [case for case in all_cases if not kept.of(case)]
+        running = [pool.submit(tried, case, files, arguments.program.absolute(), new) for case in left]
         for ended in as_completed(running):
             case = ended.result()
             done.append(case)
+            kept.add(case)
             print(f"{case.name} {case.rows:5} rows {case.answers:5} answers {case.seconds:6.2f} s to move  {case.verdict}", flush=True)
             for problem in case.problems[:_MOST_PROBLEMS]:
                 print(f"    {problem}", flush=True)
             if arguments.write:
-                in_turn = [case for case in all_cases if case in done]
+                in_turn = sorted(done, key=lambda case: (in_order(case.image), names.index(case.name)))
                 arguments.write.write_text(table(in_turn, f"scripts/images {arguments.write_as}".strip()), encoding="utf-8")
     failed = sum(bool(case.problems) for case in done)
     print(f"{len(done)} moves, {failed} not as they should be")
