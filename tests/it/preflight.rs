@@ -72,6 +72,9 @@ fn image(folder: &Path, revision: &str) {
     }
 }
 
+/// A name, variables, the exit code, and what the message has to speak of.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], i32, &'a str);
+
 #[test]
 fn what_the_schema_step_needs_is_asked_for_before_anything_is_made() {
     let server = need!(Postgres::shared());
@@ -85,7 +88,7 @@ fn what_the_schema_step_needs_is_asked_for_before_anything_is_made() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     image(folder.path(), &revision);
     let good = folder.path().to_str().expect("a path");
-    let cases: [(&str, &[(&str, &str)], i32, &str); 4] = [
+    let cases: [Case<'_>; 4] = [
         (
             "no app folder",
             &[("WEBUI_INIT_APP_DIR", "/nowhere")],
