@@ -175,6 +175,8 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
                     let start = boot::prepare(&settings, &controls).await?;
                     Ok((settings, start))
                 })?;
+                let command = app.first().map(|command| command.to_string_lossy());
+                tracing::info!("starting Open WebUI: {}", command.unwrap_or_default());
                 become_the_app(&app, &boot::environment(&settings, start))
             }
         },

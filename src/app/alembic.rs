@@ -154,6 +154,31 @@ impl<'a> App<'a> {
         }
     }
 
+    /// Whether there are the folder and the interpreter that the schema step needs.
+    ///
+    /// # Errors
+    /// [`AppError::Start`], as the step itself would end.
+    pub fn check_there(&self) -> Result<(), AppError> {
+        if self.settings.schema_command.is_some() {
+            return Ok(());
+        }
+        let python = Path::new(&self.settings.python);
+        let found = if python.components().count() > 1 {
+            python.is_file()
+        } else {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).any(|folder| folder.join(python).is_file())
+        };
+        if found && self.package().is_dir() {
+            return Ok(());
+        }
+        Err(AppError::Start {
+            program: python.display().to_string(),
+            dir: self.package(),
+            source: io::ErrorKind::NotFound.into(),
+        })
+    }
+
     /// Brings `database` to the image's head.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::ledger::Marker;
 use crate::ledger::attempts::{self, Failed};
 use crate::postgres::target::{Server, Target};
 use crate::settings::Settings;
+use crate::sqlite::scratch::Scratch;
 use crate::sqlite::source::{self, Census, Found, Source};
 
 /// A source that can be read.
@@ -126,7 +127,7 @@ pub async fn look(
     if settings.migrations_enabled {
         look.failed = attempts::read(target, &server.schema).await;
         look.seen.pausing = look.pause() > Duration::ZERO;
-        look.seen.problems = problems(&app, &migrations, opened, target, server).await?;
+        look.seen.problems = problems(settings, &migrations, opened, target, server).await?;
     }
     Ok(look)
 }
@@ -186,13 +187,14 @@ async fn is_begun(target: &Target, server: &Server) -> Result<bool, Failure> {
 
 /// All that a move would fail at, in the order in which it would.
 async fn problems(
-    app: &App<'_>,
+    settings: &Settings,
     migrations: &Migrations,
     opened: &Opened,
     target: &Target,
     server: &Server,
 ) -> Result<Vec<Failure>, Failure> {
     let source = &opened.source;
+    let app = App::new(&settings.app, None);
     let mut problems = Vec::new();
     let mut note = |checked: Result<(), Failure>| problems.extend(checked.err());
     note(refuse_newer(source, migrations).map_err(Failure::from));
@@ -207,6 +209,19 @@ async fn problems(
         app.check_schema(server.current_schema.as_deref())
             .map_err(Failure::from),
     );
+    note(app.check_there().map_err(Failure::from));
+    // An older source is upgraded on a private copy. Where the image's head is not known, the move finds out.
+    if migrations
+        .head()
+        .is_some_and(|head| source.revision != Some(head))
+    {
+        let needed = source.bytes().saturating_mul(2);
+        let room = match source.scratch() {
+            Some(scratch) => scratch.require(needed),
+            None => Scratch::foresee(&settings.scratch_places(), needed),
+        };
+        note(room.map_err(Failure::from));
+    }
     note(target.check_abilities().await.map_err(Failure::from));
     note(
         target

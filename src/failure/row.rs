@@ -64,11 +64,11 @@ impl Safe {
             Self::Both => match context.left {
                 Left::Nothing => "nothing was changed on either side.",
                 Left::Ledger => {
-                    "webui.db is untouched. PostgreSQL holds nothing of the move but the note of this attempt, in schema webui_init."
+                    "webui.db is untouched. PostgreSQL holds no row of it; schema webui_init was made there."
                 }
                 Left::Tables => {
-                    "webui.db is untouched. PostgreSQL holds nothing of the move: only the tables that Open WebUI's schema step \
-                     makes, and the note of this attempt, in schema webui_init."
+                    "webui.db is untouched. PostgreSQL holds no row of it; the tables that Open WebUI's schema step makes, and schema \
+                     webui_init, may be there."
                 }
             },
             Self::Unknown => {

@@ -165,6 +165,8 @@ async fn best_effort<T>(
     };
     match attempt.await {
         Ok(result) => Some(result),
+        // Before the first move there is no such table.
+        Err(TargetError::Postgres { source, .. }) if is_absence(&source) => None,
         Err(error) => {
             tracing::debug!("failed attempts could not be {doing}: {}", chain(&error));
             None

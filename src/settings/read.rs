@@ -314,8 +314,9 @@ fn warnings(dsn: &Dsn, keeps_a_key: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if !keeps_a_key {
         warnings.push(
-            "WEBUI_SECRET_KEY is not set: the key that the app makes for itself is outside the data volume, so sign-ins and \
-             encrypted tokens are lost with the container. Set it to a long random value and keep it."
+            "WEBUI_SECRET_KEY is not set. Open WebUI then makes its own key in /app/backend/.webui_secret_key, inside the \
+             container. Copy the key of the old container into WEBUI_SECRET_KEY: a new value signs everybody out and makes saved \
+             tokens unreadable."
                 .to_owned(),
         );
     }

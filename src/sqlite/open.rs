@@ -76,7 +76,7 @@ impl Location {
         copy.connect("mode=rw", (self.clone(), watch), Some(scratch))
     }
 
-    fn connect(
+    pub(super) fn connect(
         &self,
         parameters: &str,
         original: (Location, Watch),

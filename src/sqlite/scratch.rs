@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 const PREFIX: &str = ".webui-init-scratch-";
@@ -88,6 +89,20 @@ fn unique() -> String {
     format!("{random:016x}")
 }
 
+/// Makes sure that `needed` bytes are free in `folder`.
+fn room_in(folder: &Path, needed: u64) -> Result<(), ScratchError> {
+    let dir = folder.display().to_string();
+    let free = statvfs(folder).map_err(|error| ScratchError::Unwritable {
+        dir: dir.clone(),
+        source: error.into(),
+    })?;
+    let free = free.blocks_available() * free.fragment_size();
+    if free < needed {
+        return Err(ScratchError::NoSpace { dir, free, needed });
+    }
+    Ok(())
+}
+
 impl Scratch {
     /// Removes what processes that are gone left in these places; what cannot be removed is left to the next start.
     pub fn remove_abandoned(places: &[PathBuf]) {
@@ -119,6 +134,32 @@ impl Scratch {
         }))
     }
 
+    /// Whether [`Scratch::prepare`] would find a place, asked without making anything.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn foresee(candidates: &[PathBuf], needed: u64) -> Result<(), ScratchError> {
+        let mut failure = Err(ScratchError::Unwritable {
+            dir: "nowhere".to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        });
+        for candidate in candidates {
+            let may_write = access(candidate, AccessFlags::W_OK | AccessFlags::X_OK);
+            let foreseen = match may_write {
+                Ok(()) => room_in(candidate, needed),
+                Err(error) => Err(ScratchError::Unwritable {
+                    dir: candidate.display().to_string(),
+                    source: error.into(),
+                }),
+            };
+            if foreseen.is_ok() {
+                return Ok(());
+            }
+            failure = foreseen;
+        }
+        failure
+    }
+
     fn prepare_in(parent: &Path, needed: u64) -> Result<Self, ScratchError> {
         let unwritable = |source| ScratchError::Unwritable {
             dir: parent.display().to_string(),
@@ -143,16 +184,7 @@ impl Scratch {
     /// # Errors
     /// They are not.
     pub fn require(&self, needed: u64) -> Result<(), ScratchError> {
-        let dir = self.path.display().to_string();
-        let free = statvfs(&self.path).map_err(|error| ScratchError::Unwritable {
-            dir: dir.clone(),
-            source: error.into(),
-        })?;
-        let free = free.blocks_available() * free.fragment_size();
-        if free < needed {
-            return Err(ScratchError::NoSpace { dir, free, needed });
-        }
-        Ok(())
+        room_in(&self.path, needed)
     }
 
     /// The directory.

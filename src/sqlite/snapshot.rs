@@ -60,6 +60,33 @@ impl Location {
         self.seal(path)
     }
 
+    /// Opens the source as it is at one moment, for a command that only reads: the file itself where nobody has it open,
+    /// else a copy in the directory that `scratch` gives. Tells whether it is a copy.
+    ///
+    /// # Errors
+    /// As [`Location::open`] and [`Location::copy_to`].
+    pub fn open_to_read(
+        &self,
+        scratch: impl Fn() -> Result<Arc<Scratch>, ScratchError>,
+    ) -> Result<(Source, bool), SourceError> {
+        if !self.open_elsewhere()? {
+            match self.open(&scratch) {
+                // It was started at this moment.
+                Err(_) if self.open_elsewhere()? => {}
+                opened => return Ok((opened?, false)),
+            }
+        }
+        let place = scratch()?;
+        let path = place.path().join("snapshot.db");
+        self.copy_to(&path, || Ok(Arc::clone(&place)), &|_, _| {})?;
+        let copy = Location {
+            name: self.name.clone(),
+            real: path,
+        };
+        let original = (self.clone(), self.watch()?);
+        Ok((copy.connect("immutable=1", original, Some(place))?, true))
+    }
+
     /// Nobody has it open: it is read as for a move.
     fn copy_resting(
         &self,

@@ -411,14 +411,18 @@ fn what_a_command_finds_is_on_stdout_and_only_that() {
         assert_eq!(text.stderr.is_empty(), code == 0, "{}", text.stderr);
         run(&[command, "--json"]).expect(code).document();
     };
-    answer("plan", 0, &["is moved"]);
+    answer(
+        "plan",
+        0,
+        &["Dry run for", "nothing was written.", "WOULD move"],
+    );
     answer("verify", 65, &["NOT MOVED"]);
     answer("leftovers", 0, &["No move has been recorded"]);
     expect_untouched(&database);
     assert!(database.counts().is_empty(), "plan made tables");
     run(&["migrate"]).expect(0).prints("");
     run(&["migrate"]).expect(0).prints("");
-    answer("plan", 0, &["the move is done"]);
+    answer("plan", 0, &["The move is done"]);
     answer("verify", 0, &["All ", " unchanged."]);
     answer("leftovers", 0, &["Nothing is kept aside"]);
     database.query(

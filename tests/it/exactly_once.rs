@@ -858,6 +858,7 @@ fn what_the_schema_command_prints_is_not_on_stdout() {
         "echo to stdout; echo to stderr >&2; {}",
         schema_command().to_string_lossy()
     );
+    // One line for all of it, and at `debug` all of it.
     let program = boot(&source, &database.url()).env("WEBUI_INIT_SCHEMA_COMMAND", command);
     program
         .env("WEBUI_INIT_LOG", "debug")

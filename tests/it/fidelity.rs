@@ -228,8 +228,8 @@ fn what_plan_foretells_is_what_the_move_reports() {
     };
     // Before there are tables, what the source itself tells; the accounts come first in any case.
     program(&["plan"]).run().expect(0).answers(&[
-        "first of all: the accounts user-1 and user-2",
-        "not foreseen",
+        "First of all: the accounts user-1 and user-2",
+        "Not foreseen",
     ]);
     // The first attempt leaves the app's tables, empty.
     let first = program(&["migrate"]).env("WEBUI_INIT_LEFTOVERS", "fail");
@@ -322,7 +322,7 @@ fn plan_says_what_it_may_not_try() {
     let mut superuser = Session::open(&server.superuser_url(&name));
     superuser.query("GRANT CREATE ON SCHEMA public TO PUBLIC");
     program(&["plan"]).run().expect(0).answers(&[
-        "not foreseen: rows that PostgreSQL alone can tell",
+        "Not foreseen: rows that PostgreSQL alone can tell",
         "permission denied",
     ]);
 }

@@ -18,6 +18,7 @@ mod layers;
 mod move_lock;
 mod no_way_past;
 mod oracle;
+mod preflight;
 mod restart_loop;
 mod revisions;
 mod secrets;

@@ -40,6 +40,12 @@ pub enum Start {
 /// # Errors
 /// There is data to move and it could not be moved: the app must not be started.
 pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    let place = settings.dsn.place();
+    tracing::info!(
+        version,
+        "version {version}, looking at PostgreSQL database {place}"
+    );
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -2,3 +2,4 @@
 
 pub mod survey;
 pub mod trials;
+mod words;

@@ -2,7 +2,6 @@
 //! The counts come from the reader that the move itself uses.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -13,6 +12,7 @@ use crate::command::answer::reading;
 use crate::command::decide::{Asked, Decision, decide};
 use crate::command::frame::Controls;
 use crate::command::look::{self, Look, Opened};
+use crate::command::open::open_to_read;
 use crate::command::plan::trials::Trials;
 use crate::convert::reason::Reason;
 use crate::failure::Failure;
@@ -22,13 +22,13 @@ use crate::load::other_types;
 use crate::load::plan::Plan;
 use crate::load::reader::{self, Discard, TableTally};
 use crate::load::report::Report;
+use crate::output::clock;
 use crate::output::stdout::Trouble;
-use crate::output::{clock, progress};
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::error::chain;
 use crate::postgres::target::{Server, Target};
 use crate::settings::{Leftovers, Settings};
-use crate::sqlite::source::{Census, Source, SourceError};
+use crate::sqlite::source::{self, Census, Found, Source, SourceError};
 use crate::sqlite::thread::on_source;
 
 /// What the next boot would do.
@@ -66,6 +66,8 @@ pub struct Survey {
     pub in_use: Vec<String>,
     /// The source, if there is one.
     pub source: Option<SourceSurvey>,
+    /// Whether somebody has the source open; then a copy of one moment was read.
+    pub source_in_use: bool,
     /// Accounts, by their ids, that share an e-mail address but for its case. PostgreSQL takes one of each group.
     pub shared_addresses: Vec<Vec<String>>,
     /// The move, if there would be one.
@@ -122,6 +124,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         target_revision: None,
         in_use: Vec::new(),
         source: None,
+        source_in_use: false,
         shared_addresses: Vec::new(),
         report: None,
         unforeseen: Vec::new(),
@@ -133,7 +136,14 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
     }
     let server = target.server().await?;
     survey.target_revision = revision::of_target(&target, &server.schema).await?;
-    let opened = look::open(settings, controls, 2).await?;
+    let opened = match source::locate(&settings.source)? {
+        Found::File(location) => {
+            let (source, census, copied) = open_to_read(settings, controls, location, 2).await?;
+            survey.source_in_use = copied;
+            Some(Opened { source, census })
+        }
+        Found::Absent => None,
+    };
     let mut look = match &first.marker {
         Some(marker) => look::beside_a_record(opened, marker),
         None => look::look(settings, &target, &server, opened).await?,
@@ -363,88 +373,4 @@ fn read(
         .map_err(|error| source.failed(error))?;
     let tallies = reader::only_source(reader::read(source, plan, &findings, &mut Discard))?;
     Ok((findings, tallies))
-}
-
-impl Survey {
-    /// The survey for people.
-    pub fn text(&self) -> String {
-        let mut text = format!("plan for {}: {}", self.target, self.verdict());
-        for accounts in &self.shared_addresses {
-            let accounts: Vec<String> = accounts
-                .iter()
-                .map(|id| id.escape_debug().to_string())
-                .collect();
-            text.push_str("\nfirst of all: the accounts ");
-            text.push_str(&accounts.join(" and "));
-            text.push_str(
-                " share an e-mail address but for its case. PostgreSQL takes the first alone; the others, and all that is theirs, would \
-                 be kept aside. Change the address of one in Open WebUI before the move.",
-            );
-        }
-        for blocker in &self.blockers {
-            let _ = write!(
-                text,
-                "\nin the way of a move ({}): {}\n  {}",
-                blocker.exit_code, blocker.cause, blocker.next
-            );
-        }
-        if let Some(report) = &self.report {
-            let _ = write!(
-                text,
-                "\nafter a move PostgreSQL would hold {}",
-                report.sum()
-            );
-            text.push_str(&report.table());
-            text.push_str(
-                &report.exceptions("would be stored in another form", "would be kept aside"),
-            );
-        }
-        for unforeseen in &self.unforeseen {
-            text.push_str("\nnot foreseen: ");
-            text.push_str(unforeseen);
-        }
-        text
-    }
-
-    /// What the next start does, in a sentence.
-    fn verdict(&self) -> String {
-        let source = self.source.as_ref().map_or_else(
-            || "there is no old database".to_owned(),
-            |source| {
-                format!(
-                    "{} ({}, {} users, {} chats, revision {})",
-                    source.path,
-                    progress::bytes(source.bytes),
-                    source.users,
-                    source.chats,
-                    source.revision.as_deref().unwrap_or("before Alembic")
-                )
-            },
-        );
-        match self.state {
-            State::Moved => "the move is done; the next start moves nothing".to_owned(),
-            State::FreshStart => format!(
-                "{source}, so there is nothing to move; Open WebUI starts fresh on PostgreSQL"
-            ),
-            State::Keep => format!(
-                "PostgreSQL is in use ({} hold rows); nothing is moved, and {source} is left as it is",
-                self.in_use.join(", ")
-            ),
-            State::Conflict => {
-                format!(
-                    "PostgreSQL is in use ({} hold rows); the next start fails",
-                    self.in_use.join(", ")
-                )
-            }
-            State::Wait => format!(
-                "the next start of this instance waits for another one to move {source}, and fails if none does"
-            ),
-            State::Refuse => format!("the next start fails, and {source} is left as it is"),
-            State::Replace => format!(
-                "what PostgreSQL holds ({}) is set aside, then {source} is moved",
-                self.in_use.join(", ")
-            ),
-            State::Move => format!("{source} is moved"),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::app::upgrade::upgrade_copy;
 use crate::app::{names, revision};
 use crate::command::frame::Controls;
-use crate::command::open::open_source;
+use crate::command::open::open_to_read;
 use crate::command::verify::compare::{Held, compare};
 use crate::failure::Failure;
 use crate::load::other_types;
@@ -97,7 +97,7 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     let Found::File(location) = source::locate(&settings.source)? else {
         return Err(Failure::NothingToCompare(settings.source_name()));
     };
-    let (source, _) = open_source(settings, controls, location, 3).await?;
+    let (source, ..) = open_to_read(settings, controls, location, 3).await?;
     let name = source.name().to_owned();
     let tables = compare_tables(settings, controls, &target, &server, source).await?;
     let mut total = TableAudit::default();
