@@ -234,6 +234,9 @@ fn what_plan_foretells_is_what_the_move_reports() {
     // The first attempt leaves the app's tables, empty.
     let first = program(&["migrate"]).env("WEBUI_INIT_LEFTOVERS", "fail");
     first.run().expect(65);
+    let refused = program(&["plan"]).env("WEBUI_INIT_LEFTOVERS", "fail");
+    let refused = refused.run().expect(65).answers(&["would FAIL"]);
+    refused.never_says("WOULD move");
     let counts = database.counts();
     let foretold = program(&["plan", "--json"]).run().expect(0).stdout;
     let foretold: serde_json::Value = serde_json::from_str(&foretold).expect("JSON");

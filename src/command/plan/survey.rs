@@ -267,6 +267,7 @@ impl Survey {
                 && settings.leftovers == Leftovers::Fail
                 && matches!(self.state, State::Move | State::Replace) =>
             {
+                self.state = State::Refuse;
                 Err(Failure::Leftovers {
                     count: exceptions,
                     summary: String::new(),
