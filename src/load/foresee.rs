@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::convert::value::{self, Kind};
 use crate::postgres::catalogue::{Catalogue, Column, ForeignKey, Table};
+use crate::sql::quote;
 use crate::sqlite::source;
 
 /// What can be foreseen of a target that does not exist yet, from the source's own declarations: the
@@ -19,7 +20,11 @@ pub fn foresee<'a>(
 ) -> rusqlite::Result<Catalogue> {
     let mut catalogue = Catalogue::of("public", BTreeMap::new());
     for table in tables {
-        let columns = table.columns.iter().map(column).collect();
+        let columns = table.columns.iter().map(|column| {
+            let times = holds_times(connection, table, column)?;
+            Ok(foreseen(column, times))
+        });
+        let columns = columns.collect::<rusqlite::Result<_>>()?;
         catalogue.tables.insert(
             table.name.clone(),
             Table {
@@ -36,14 +41,28 @@ pub fn foresee<'a>(
     Ok(catalogue)
 }
 
-fn column(column: &source::Column) -> Column {
+/// Whether a column that is declared as a time holds times. Old files hold epochs under DATETIME.
+fn holds_times(
+    connection: &Connection,
+    table: &source::Table,
+    column: &source::Column,
+) -> rusqlite::Result<bool> {
+    if !column.declared.eq_ignore_ascii_case("DATETIME") {
+        return Ok(false);
+    }
+    let (table, column) = (quote(&table.name), quote(&column.name));
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM main.{table} WHERE typeof({column}) = 'text')");
+    connection.query_row(&sql, [], |row| row.get(0))
+}
+
+fn foreseen(column: &source::Column, holds_times: bool) -> Column {
     let declared = column.declared.to_ascii_uppercase();
     let kind = match declared.split('(').next().unwrap_or_default().trim() {
         "BOOLEAN" => Kind::Bool,
         "INTEGER" | "INT" => Kind::Int4,
         "JSON" => Kind::Json,
         "DATE" => Kind::Date,
-        // Old files hold epochs under DATETIME; the app's only real ones at its head are `config_old`'s.
+        "DATETIME" if holds_times => Kind::Timestamp,
         "BIGINT" | "DATETIME" => Kind::Int8,
         _ => Kind::Text,
     };

@@ -122,6 +122,37 @@ fn a_newer_image_moves_into_what_0_9_5_has_bootstrapped() {
     );
 }
 
+/// Their settings are one row with times in it, which lie under DATETIME as epochs do elsewhere.
+#[test]
+fn plan_loses_no_settings_of_versions_up_to_0_9_5() {
+    let server = need!(Postgres::shared());
+    for version in ["0.6.5", "0.9.5"] {
+        let database = server.create_database("settings_planned");
+        let source = file_of(version);
+        let outcome = Program::new(["plan", "--json"])
+            .source(&source)
+            .target(database.url())
+            .run()
+            .expect(0);
+        let plan = outcome.document();
+        assert_eq!(plan["report"]["kept_aside"], 0, "{plan:#}");
+        assert_eq!(
+            plan["report"]["rows"],
+            source.counts().values().sum::<i64>() - rows_of_the_step(&source),
+            "{plan:#}"
+        );
+    }
+}
+
+/// The schema step's own records.
+fn rows_of_the_step(source: &Source) -> i64 {
+    let counts = source.counts();
+    ["alembic_version", "migratehistory"]
+        .into_iter()
+        .filter_map(|table| counts.get(table))
+        .sum()
+}
+
 /// Versions before 0.6.16 do not know the parts: the address must reach them as a URL.
 #[test]
 fn an_app_that_does_not_know_the_parts_gets_the_url_that_they_make() {
