@@ -18,14 +18,19 @@ fn image(version: &str) -> Result<PathBuf, Missing> {
     }
 }
 
-/// A boot in the image of this version, whose own Alembic makes the schema.
+/// A boot in the image of this version.
 fn boot_in(version: &str, command: &[&str]) -> Result<Program, Missing> {
+    run_in(version, &[&["boot", "--"], command].concat())
+}
+
+/// The program in the image of this version, whose own Alembic makes the schema.
+fn run_in(version: &str, arguments: &[&str]) -> Result<Program, Missing> {
     let python = image(version)?;
     let site = python
         .parent()
         .expect("bin")
         .join("../lib/python3.11/site-packages");
-    Ok(Program::boot(command)
+    Ok(Program::new(arguments)
         .without("WEBUI_INIT_SCHEMA_COMMAND")
         .env("WEBUI_INIT_PYTHON", python)
         .env(
@@ -120,6 +125,30 @@ fn a_newer_image_moves_into_what_0_9_5_has_bootstrapped() {
         database.value("SELECT count(*) FROM webui_init.leftover"),
         "0"
     );
+}
+
+/// The upgrade of an older file draws ids and stamps times: another upgrade of the same file has others.
+#[test]
+fn verify_does_not_call_changed_what_every_upgrade_makes_anew() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("made_anew");
+    let source = file_of("0.6.43");
+    let run = |arguments: &[&str]| {
+        let program = run_in("0.12.4", arguments);
+        program.map(|program| program.source(&source).target(database.url()).run())
+    };
+    need!(run(&["migrate"])).expect(0);
+    let total = need!(run(&["verify", "--json"])).expect(0).document()["total"].clone();
+    assert_eq!(
+        (&total["changed"], &total["missing"]),
+        (&0.into(), &0.into()),
+        "{total}"
+    );
+    assert!(total["renumbered"].as_u64() > Some(0), "{total}");
+    // What the app changes since is seen all the same.
+    database.query("UPDATE chat SET title = 'changed' WHERE id = (SELECT min(id) FROM chat)");
+    let audit = need!(run(&["verify", "--json"])).expect(0).document();
+    assert_eq!(audit["total"]["changed"], 1, "{audit:#}");
 }
 
 /// Their settings are one row with times in it, which lie under DATETIME as epochs do elsewhere.

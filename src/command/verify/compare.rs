@@ -24,10 +24,12 @@ const NAMED_KEYS: usize = 3;
 
 type Hash = [u8; 16];
 
+/// By table, the hash of each row by the hash of its key.
+pub type Rows = HashMap<String, HashMap<Hash, Hash>>;
+
 /// What PostgreSQL holds.
 pub struct Held {
-    /// By table, the hash of each row by the hash of its key.
-    rows: HashMap<String, HashMap<Hash, Hash>>,
+    rows: Rows,
     /// What is kept aside.
     kept: Kept,
 }
@@ -103,7 +105,43 @@ fn hash(bytes: &[u8]) -> Hash {
     hash
 }
 
-/// Compares every row of the source.
+/// The rows of another upgrade of the same source: where it differs from the first, upgrades do.
+///
+/// # Errors
+/// The source cannot be read.
+pub fn rows_of(source: &Source, plan: &Plan, catalogue: &Catalogue) -> Result<Rows, SourceError> {
+    let findings = Findings::search(source.connection(), plan, catalogue, &[])
+        .map_err(|error| source.failed(error))?;
+    let mut collected = Collected::default();
+    reader::only_source(reader::read(source, plan, &findings, &mut collected))?;
+    Ok(collected.0)
+}
+
+#[derive(Default)]
+struct Collected(Rows);
+
+impl Sink for Collected {
+    type Stopped = Infallible;
+
+    fn take(&mut self, _event: Event) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn wants_rows(&self) -> bool {
+        true
+    }
+
+    fn row(&mut self, table: &str, key: Hash, hash: Hash, _name: &dyn Fn() -> String) {
+        if !self.0.contains_key(table) {
+            self.0.insert(table.to_owned(), HashMap::new());
+        }
+        if let Some(rows) = self.0.get_mut(table) {
+            rows.insert(key, hash);
+        }
+    }
+}
+
+/// Compares every row of the source. `again` are the rows of another upgrade of it, where it had to be upgraded.
 ///
 /// # Errors
 /// The source cannot be read.
@@ -112,19 +150,23 @@ pub fn compare(
     plan: &Plan,
     catalogue: &Catalogue,
     held: Held,
+    again: Rows,
 ) -> Result<Vec<TableAudit>, SourceError> {
     let Held { rows, kept } = held;
     let findings = Findings::search(source.connection(), plan, catalogue, &kept.refused)
         .map_err(|error| source.failed(error))?;
     let mut comparison = Comparison {
         held: rows,
+        again,
         tables: BTreeMap::new(),
     };
     let tallies = reader::only_source(reader::read(source, plan, &findings, &mut comparison))?;
     for tally in tallies.iter().filter(|tally| tally.read > 0) {
         comparison.count_kept(tally, &kept);
     }
-    let Comparison { held, mut tables } = comparison;
+    let Comparison {
+        held, mut tables, ..
+    } = comparison;
     for (table, rest) in held.into_iter().filter(|(_, rest)| !rest.is_empty()) {
         tables.entry(table).or_default().extra = rest.len() as u64;
     }
@@ -136,7 +178,8 @@ pub fn compare(
 
 /// Takes each row of the source and looks for its like.
 struct Comparison {
-    held: HashMap<String, HashMap<Hash, Hash>>,
+    held: Rows,
+    again: Rows,
     tables: BTreeMap<String, TableAudit>,
 }
 
@@ -172,6 +215,8 @@ impl Sink for Comparison {
 
     fn row(&mut self, table: &str, key: Hash, hash: Hash, name: &dyn Fn() -> String) {
         let found = self.held.get_mut(table).and_then(|rows| rows.remove(&key));
+        let other = self.again.get(table).and_then(|rows| rows.get(&key));
+        let made_anew = other.is_some_and(|other| *other != hash);
         if !self.tables.contains_key(table) {
             self.tables.insert(table.to_owned(), TableAudit::default());
         }
@@ -180,6 +225,8 @@ impl Sink for Comparison {
         };
         match found {
             Some(found) if found == hash => audit.equal += 1,
+            // Each upgrade draws or stamps something in this row.
+            Some(_) if made_anew => audit.renumbered += 1,
             Some(_) => {
                 audit.changed += 1;
                 if audit.changed_keys.len() < NAMED_KEYS {

@@ -10,14 +10,14 @@ use crate::app::upgrade::upgrade_copy;
 use crate::app::{names, revision};
 use crate::command::frame::Controls;
 use crate::command::open::open_to_read;
-use crate::command::verify::compare::{Held, compare};
+use crate::command::verify::compare::{Held, compare, rows_of};
 use crate::failure::Failure;
 use crate::load::other_types;
 use crate::load::plan::Plan;
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::target::{Server, Target};
 use crate::settings::Settings;
-use crate::sqlite::source::{self, Found, Source};
+use crate::sqlite::source::{self, Found, Location};
 use crate::sqlite::thread::off_thread;
 
 /// The comparison.
@@ -66,9 +66,10 @@ pub struct TableAudit {
 
 impl TableAudit {
     fn pair_renumbered(&mut self) {
-        self.renumbered = self.missing.min(self.extra);
-        self.missing -= self.renumbered;
-        self.extra -= self.renumbered;
+        let renumbered = self.missing.min(self.extra);
+        self.renumbered += renumbered;
+        self.missing -= renumbered;
+        self.extra -= renumbered;
         if self.missing == 0 {
             self.missing_keys.clear();
         }
@@ -97,9 +98,8 @@ pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Fa
     let Found::File(location) = source::locate(&settings.source)? else {
         return Err(Failure::NothingToCompare(settings.source_name()));
     };
-    let (source, ..) = open_to_read(settings, controls, location, 3).await?;
-    let name = source.name().to_owned();
-    let tables = compare_tables(settings, controls, &target, &server, source).await?;
+    let name = location.name().to_owned();
+    let tables = compare_tables(settings, controls, &target, &server, location).await?;
     let mut total = TableAudit::default();
     for table in &tables {
         total.add(table);
@@ -118,23 +118,34 @@ async fn compare_tables(
     controls: &Controls,
     target: &Target,
     server: &Server,
-    source: Source,
+    location: Location,
 ) -> Result<Vec<TableAudit>, Failure> {
-    let (source, upgraded) = match revision::of_target(target, &server.schema).await? {
-        Some(head) if source.revision.as_ref() != Some(&head) => {
-            let make_scratch = |room| controls.make_scratch(settings, room);
-            let reporter = &controls.reporter;
-            let copy = upgrade_copy(&settings.app, reporter, source, &head, make_scratch).await?;
-            (copy, true)
+    let (source, ..) = open_to_read(settings, controls, location.clone(), 3).await?;
+    let target_head = revision::of_target(target, &server.schema).await?;
+    let make_scratch = |room| controls.make_scratch(settings, room);
+    let (app, reporter) = (&settings.app, &controls.reporter);
+    let (source, again) = match target_head.filter(|head| source.revision.as_ref() != Some(head)) {
+        Some(head) => {
+            let copy = upgrade_copy(app, reporter, source, &head, make_scratch).await?;
+            // What the app's upgrade draws or reads off the clock differs between two of them, and so from the move's.
+            let (source, ..) = open_to_read(settings, controls, location, 3).await?;
+            let again = upgrade_copy(app, reporter, source, &head, make_scratch).await?;
+            (copy, Some(again))
         }
-        _ => (source, false),
+        None => (source, None),
     };
     let client = target.client().await?;
     let catalogue = Catalogue::read(&client, &server.schema).await?;
     let mut plan = Plan::new(&source.tables, &catalogue);
     let source = other_types::ask(&client, source, &mut plan).await?;
     let held = Held::read(&client, &server.schema, &plan).await?;
-    let mut tables = off_thread(move || compare(&source, &plan, &catalogue, held)).await?;
+    let upgraded = again.is_some();
+    let compared = off_thread(move || {
+        let again = again.map(|again| rows_of(&again, &plan, &catalogue));
+        let again = again.transpose()?.unwrap_or_default();
+        compare(&source, &plan, &catalogue, held, again)
+    });
+    let mut tables = compared.await?;
     if upgraded {
         tables.iter_mut().for_each(TableAudit::pair_renumbered);
     }
