@@ -306,7 +306,7 @@ fn a_first_connection_that_falls_silent_is_replaced_within_the_wait() {
         .wait(SOON)
         .expect(0)
         .prints("started\n")
-        .says(&["waiting for PostgreSQL", "no answer from"]);
+        .says(&["waiting for PostgreSQL", "PostgreSQL did not answer in time"]);
     expect_moved(&source, &database);
 }
 

@@ -343,8 +343,8 @@ def _sign_ins(anonymous: Client, user: User) -> dict[str, Any]:
     ways = {}
     for name, password in {"its password": user.password, "a wrong password": user.password + "x"}.items():
         try:
-            answer = anonymous.post(f"{_V1}/auths/signin", {"email": user.email, "password": password})
-            ways[f"sign in with {name}"] = {"status": 200, "body": _normal(answer, f"{_V1}/auths/")}
+            said = anonymous.post(f"{_V1}/auths/signin", {"email": user.email, "password": password})
+            ways[f"sign in with {name}"] = {"status": 200, "body": _normal(said, f"{_V1}/auths/")}
         except Refused as refusal:
             ways[f"sign in with {name}"] = {"status": refusal.status, "body": refusal.reason}
     for name, token in {"the API key": user.api_key, "an old session": user.session}.items():
