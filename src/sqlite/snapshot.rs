@@ -37,19 +37,29 @@ impl Location {
         scratch: impl Fn() -> Result<Arc<Scratch>, ScratchError>,
         progress: &dyn Fn(u64, u64),
     ) -> Result<(), SourceError> {
-        self.check_header()?;
         let mut tries = 0;
+        // Without a WAL, an app that has the file open holds no lock between two transactions.
+        let mut in_use = false;
         loop {
             tries += 1;
-            let copied = if self.open_elsewhere()? {
-                self.copy_live(path, progress)
-            } else {
-                self.copy_resting(path, &scratch, progress)
-            };
+            let live = in_use || self.open_elsewhere()?;
+            let copied = self.check_header().and_then(|()| {
+                if live {
+                    self.copy_live(path, progress)
+                } else {
+                    self.copy_resting(path, &scratch, progress)
+                }
+            });
             match copied {
                 // The app was started or stopped meanwhile.
-                Err(SourceError::Changed { .. }) if tries < TRIES => {}
-                Err(SourceError::Sqlite { .. }) if tries < TRIES && self.open_elsewhere()? => {}
+                Err(SourceError::Changed { .. }) if tries < TRIES => in_use = true,
+                // Its header and its size are read one after the other, and it may grow between.
+                Err(SourceError::NotUsable { .. }) if tries < TRIES => {}
+                Err(SourceError::Sqlite { .. })
+                    if tries < TRIES && (in_use || self.open_elsewhere()?) =>
+                {
+                    in_use = false;
+                }
                 copied => {
                     copied?;
                     break;

@@ -302,11 +302,10 @@ fn a_first_connection_that_falls_silent_is_replaced_within_the_wait() {
         (proxy.sights() > 0).then_some(())
     });
     proxy.set(Fault::Pass);
-    running
-        .wait(SOON)
-        .expect(0)
-        .prints("started\n")
-        .says(&["waiting for PostgreSQL", "PostgreSQL did not answer in time"]);
+    running.wait(SOON).expect(0).prints("started\n").says(&[
+        "waiting for PostgreSQL",
+        "PostgreSQL did not answer in time",
+    ]);
     expect_moved(&source, &database);
 }
 
