@@ -246,6 +246,9 @@ class Kept:
         found = self._found.get(case.name)
         return Case(**found) if found and not found["problems"] else None
 
+    def all_of(self, wanted: list[Case]) -> list[Case]:
+        return [Case(**self._found[case.name]) for case in wanted if case.name in self._found]
+
     def add(self, case: Case) -> None:
         self._found[case.name] = vars(case)
         self._path.write_text(json.dumps(self._found))
@@ -315,6 +318,10 @@ def table(done: list[Case], command: str) -> str:
             lines.append(
                 f"| {image} | {case.file} | {'bootstrapped' if case.bootstrapped else 'empty'} | {case.rows or '–'} | {case.answers or '–'} | {case.verdict} |"
             )
+    differing = [case for case in done if case.problems]
+    if differing:
+        lines += ["", "What differs:", ""]
+        lines += [f"- image {case.image}, file {case.file}: `{problem}`" for case in differing for problem in case.problems[:_MOST_PROBLEMS]]
     good = sum(not case.problems for case in done)
     return "\n".join([*lines, "", f"{len(done)} moves, {good} as they should be."]) + "\n"
 
@@ -327,6 +334,7 @@ def main() -> int:
     parser.add_argument("--make", action="store_true", help="make tests/fixtures/images")
     parser.add_argument("--check", nargs="+", metavar="IMAGE:FILE=URL", help="move a fixture into an empty database, and compare")
     parser.add_argument("--resume", action="store_true", help="take the good results of a run with the same program that was cut off")
+    parser.add_argument("--kept", action="store_true", help="only write the table again, of what the cache has of this program's runs")
     parser.add_argument("--jobs", type=int, default=2, help="moves at a time (2)")
     parser.add_argument("--write", type=Path, help="write the table here")
     parser.add_argument("--write-as", default="", help="the options that the table names")
@@ -341,6 +349,10 @@ def main() -> int:
     if arguments.check:
         return check(arguments.check, arguments.program.absolute())
     all_cases = cases(arguments)
+    if arguments.kept:
+        done = Kept(arguments.program, True).all_of(sorted(all_cases, key=lambda case: in_order(case.image)))
+        arguments.write.write_text(table(done, f"scripts/images {arguments.write_as}".strip()), encoding="utf-8")
+        return 0
     names = [case.name for case in all_cases]
     with databases() as new, ThreadPoolExecutor(arguments.jobs) as pool:
         kept = Kept(arguments.program, arguments.resume)
