@@ -113,7 +113,7 @@ class Ours(Way):
 
     def marker(self, run):
         """The line after COMMIT; ANALYZE follows it."""
-        said = re.search(r"^(\S+Z)\s.*\bmoved in [0-9.]+ s", run.said, re.MULTILINE)
+        said = re.search(r"^(\S+Z)\s.*\bmoved and verified .* in [0-9.]+ s", run.said, re.MULTILINE)
         return said and datetime.datetime.fromisoformat(said[1].replace("Z", "+00:00")).timestamp() - run.began
 
 
