@@ -42,6 +42,7 @@ impl Location {
         let mut in_use = false;
         loop {
             tries += 1;
+            let before = self.stamp()?;
             let live = in_use || self.open_elsewhere()?;
             let copied = self.check_header().and_then(|()| {
                 if live {
@@ -50,24 +51,20 @@ impl Location {
                     self.copy_resting(path, &scratch, progress)
                 }
             });
+            let copied = copied.and_then(|()| self.seal(path));
             match copied {
-                // The app was started or stopped meanwhile.
+                // The app was started, or writes.
                 Err(SourceError::Changed { .. }) if tries < TRIES => in_use = true,
-                // Its header and its size are read one after the other, and it may grow between.
-                Err(SourceError::NotUsable { .. }) if tries < TRIES => {}
-                Err(SourceError::Sqlite { .. })
-                    if tries < TRIES && (in_use || self.open_elsewhere()?) =>
+                // What was read is no one state of the file: it grew between two looks at it, or the app was stopped.
+                Err(SourceError::Sqlite { .. } | SourceError::NotUsable { .. })
+                    if tries < TRIES && (self.open_elsewhere()? || self.stamp()? != before) =>
                 {
-                    in_use = false;
+                    in_use = !live;
                 }
-                copied => {
-                    copied?;
-                    break;
-                }
+                copied => return copied,
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        self.seal(path)
     }
 
     /// Opens the source as it is at one moment, for a command that only reads: the file itself where nobody has it open,
