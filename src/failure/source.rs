@@ -13,6 +13,10 @@ use crate::sqlite::source::{SourceError, is_damage};
 const RESTORE: &str = "copy webui.db again, together with webui.db-wal, while Open WebUI is stopped; or restore both from one backup. \
                        Without a backup, `sqlite3 webui.db .recover` makes a new file of what can be read in a copy.";
 
+const LOST_COMMITS: &str = "restore webui.db and webui.db-wal, both from one backup. Without one, keep a copy of both, start the Open WebUI \
+                            that last ran on them without DATABASE_URL, and look at what is missing (SQLite drops those commits \
+                            without a word); stop it, and start again: what is left is moved then.";
+
 /// The row of an error of the source.
 pub fn of_source(error: &SourceError) -> Row {
     match error {
@@ -34,6 +38,7 @@ pub fn of_source(error: &SourceError) -> Row {
         ),
         SourceError::Scratch(error) => of_scratch(error),
         SourceError::NotUsable { what, .. } => Row::new(EX_DATAERR, Safe::Both, not_usable(what)),
+        SourceError::LostCommits { .. } => Row::new(EX_DATAERR, Safe::Both, LOST_COMMITS),
         SourceError::Newer { .. } => Row::new(
             EX_DATAERR,
             Safe::Both,

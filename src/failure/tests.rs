@@ -220,7 +220,12 @@ fn of_the_source() -> Vec<(Failure, u8)> {
         path: path(),
         table: "chat".to_owned(),
     };
+    let lost = SourceError::LostCommits {
+        path: path(),
+        commits: 8,
+    };
     let rows = [
+        (lost, 65),
         (unreadable(io::ErrorKind::PermissionDenied), 77),
         (unreadable(io::ErrorKind::NotFound), 74),
         (SourceError::Scratch(no_space()), 73),

@@ -26,6 +26,14 @@ pub enum SourceError {
         /// What it is instead.
         what: String,
     },
+    /// The write-ahead log holds commits that SQLite passes over.
+    #[error("{} in {path}-wal cannot be read because of a damaged frame", lost(*.commits))]
+    LostCommits {
+        /// The file.
+        path: String,
+        /// How many; 0 where they cannot be counted.
+        commits: u64,
+    },
     /// It was written by a newer Open WebUI.
     #[error("{path} is at revision {revision}, which the Open WebUI of this image does not know{}", .head.as_ref().map(|head| format!(" (its head is {head})")).unwrap_or_default())]
     Newer {
@@ -70,6 +78,14 @@ pub enum SourceError {
     /// The thread that waits for SQLite is gone.
     #[error("the thread that reads the old database ended without a result")]
     ThreadLost(#[source] tokio::task::JoinError),
+}
+
+fn lost(commits: u64) -> String {
+    match commits {
+        0 => "commits".to_owned(),
+        1 => "1 commit".to_owned(),
+        commits => format!("{commits} commits"),
+    }
 }
 
 /// Whether SQLite says that the content, not the reading of it, is at fault.

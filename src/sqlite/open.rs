@@ -49,11 +49,48 @@ impl Location {
         let worth_checking = watch.stamp.wal.as_ref().is_some_and(|(_, mtime_ns, _)| {
             watch.stamp.size < CHECKED_BELOW || watch.stamp.mtime_ns > mtime_ns + RESTORED_AFTER_NS
         });
+        let committed = if has_wal {
+            self.check_commits(&watch)?
+        } else {
+            None
+        };
         let source = self.connect(parameters, (self.clone(), watch), None)?;
         if has_wal {
-            source.check_wal(worth_checking)?;
+            source.check_wal(committed, worth_checking)?;
         }
         Ok(source)
+    }
+
+    /// Refuses a WAL with commits that SQLite would pass over, before it is asked for anything; says what else cannot be
+    /// read. Tells how large the database is after the last commit, in pages.
+    fn check_commits(&self, watch: &Watch) -> Result<Option<u32>, SourceError> {
+        let path = self.beside("-wal");
+        let reading = wal::read(&path, watch.stamp.page_size()).map_err(self.unreadable())?;
+        let index = watch.wal_index.as_deref().and_then(wal::index);
+        let index = index.filter(|index| index.salts == reading.salts);
+        let mixed = index
+            .as_ref()
+            .is_some_and(|index| index.copied > reading.frames);
+        if reading.lost > 0 || mixed {
+            return Err(SourceError::LostCommits {
+                path: self.name.clone(),
+                commits: reading.lost,
+            });
+        }
+        let committed = index.map_or(0, |index| index.frames);
+        if committed > reading.frames {
+            tracing::warn!(
+                "{}-wal is cut off: of {committed} pages that were written to it and committed, {} can be read. What the others held                  is lost, for Open WebUI too",
+                self.name,
+                reading.frames
+            );
+        } else if reading.torn {
+            tracing::warn!(
+                "the last transaction in {}-wal is not whole, as after a power failure: it is left out, as Open WebUI would",
+                self.name
+            );
+        }
+        Ok(reading.pages)
     }
 
     /// SQLite must roll an unfinished transaction back before anything can be read. It does so on a copy.
@@ -164,14 +201,12 @@ impl Source {
 
     /// Refuses a WAL that another database has left. SQLite believes it whoever wrote it; but it speaks of
     /// another size, or leaves trees of pages that do not fit together.
-    fn check_wal(&self, pages_too: bool) -> Result<(), SourceError> {
+    fn check_wal(&self, committed: Option<u32>, pages_too: bool) -> Result<(), SourceError> {
         let failed = self.location.sqlite();
         let pages: u32 = self
             .connection
             .query_row("PRAGMA page_count", [], |row| row.get(0))
             .map_err(&failed)?;
-        let committed = wal::pages_after_last_commit(&self.location.beside("-wal"))
-            .map_err(self.location.unreadable())?;
         // The header of a database with a WAL of its own says so (bytes 18 and 19).
         let has_own = &self.original.1.stamp.header[36..40] == "0202";
         let whole = committed.is_none_or(|committed| committed == pages && has_own)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,6 +27,18 @@ pub(super) struct Stamp {
     pub(super) wal: Option<(u64, i128, String)>,
 }
 
+impl Stamp {
+    /// Bytes of a page of the database; 0 where its header does not say.
+    pub(super) fn page_size(&self) -> usize {
+        let digits = self.header.get(32..36).unwrap_or_default();
+        match usize::from_str_radix(digits, 16) {
+            Ok(1) => 65536,
+            Ok(size) => size,
+            Err(_) => 0,
+        }
+    }
+}
+
 /// What the marker remembers of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -39,7 +51,8 @@ pub struct Fingerprint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Watch {
     pub(super) stamp: Stamp,
-    wal_index: Option<String>,
+    /// The header of the WAL's index, and how far the WAL has been copied into the database.
+    pub(super) wal_index: Option<Vec<u8>>,
     pub(super) journal: bool,
 }
 
@@ -84,24 +97,24 @@ impl Location {
 
     /// Reads size, times and headers.
     pub(super) fn stamp(&self) -> Result<Stamp, SourceError> {
-        let (size, mtime_ns, header) = head(&self.real, 0, 100)
+        let (size, mtime_ns, header) = head(&self.real, 100)
             .map_err(self.unreadable())?
             .unwrap_or_default();
-        let wal = head(&self.beside("-wal"), 0, 32)
+        let wal = head(&self.beside("-wal"), 32)
             .map_err(self.unreadable())?
             .filter(|(size, ..)| *size > 0);
         Ok(Stamp {
             size,
             mtime_ns,
-            header,
-            wal,
+            header: hex(&header),
+            wal: wal.map(|(size, mtime_ns, header)| (size, mtime_ns, hex(&header))),
         })
     }
 
     pub(super) fn watch(&self) -> Result<Watch, SourceError> {
         Ok(Watch {
             stamp: self.stamp()?,
-            wal_index: head(&self.beside("-shm"), 0, 96)
+            wal_index: head(&self.beside("-shm"), 100)
                 .map_err(self.unreadable())?
                 .map(|(.., header)| header),
             journal: self.has_hot_journal()?,
@@ -111,8 +124,8 @@ impl Location {
     /// A rollback journal with a valid first byte sequence belongs to a transaction that never ended
     /// ("Database File Format", 3).
     fn has_hot_journal(&self) -> Result<bool, SourceError> {
-        const MAGIC: &str = "d9d505f920a163d7";
-        let journal = head(&self.beside("-journal"), 0, 8).map_err(self.unreadable())?;
+        const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+        let journal = head(&self.beside("-journal"), 8).map_err(self.unreadable())?;
         Ok(journal.is_some_and(|(.., header)| header == MAGIC))
     }
 }
@@ -146,22 +159,24 @@ fn narrow(constant: libc::c_int) -> libc::c_short {
     libc::c_short::try_from(constant).unwrap_or_default()
 }
 
-/// Size, modification time and the first `length` bytes in hexadecimal; none if there is no such file.
-fn head(path: &Path, offset: u64, length: u64) -> io::Result<Option<(u64, i128, String)>> {
-    let mut file = match File::open(path) {
+/// Size, modification time and the first `length` bytes; none if there is no such file.
+fn head(path: &Path, length: u64) -> io::Result<Option<(u64, i128, Vec<u8>)>> {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
-    file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
     let mtime = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+    Ok(Some((metadata.len(), mtime, bytes)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
-    });
-    Ok(Some((metadata.len(), mtime, hex)))
+    })
 }

@@ -8,6 +8,7 @@ mod backup;
 mod cli;
 mod corpus;
 mod crowds;
+mod damaged_wal;
 mod defects;
 mod end_to_end;
 mod exactly_once;
