@@ -15,11 +15,13 @@ use crate::command::verify::{self, Audit};
 use crate::failure::Failure;
 use crate::failure::codes::EX_SOFTWARE;
 use crate::failure::row::{Context, Doing};
+use crate::ledger::receipt::{self, Receipt, State};
 use crate::output::log::{self, LogFormat};
 use crate::output::secret::Redactor;
 use crate::output::stdout::out;
+use crate::postgres::error::chain;
 use crate::process::exec::{self, EnvironmentChanges};
-use crate::settings::{self, Settings, Start, variables};
+use crate::settings::{self, OnFailure, PassThrough, Settings, Start, variables};
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -166,9 +168,9 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     };
     match command {
         Command::Boot(app) => match start(context)? {
-            Start::PassThrough(changes, warnings) => {
-                warn(&warnings);
-                become_the_app(&app, &changes)
+            Start::PassThrough(start) => {
+                warn(&start);
+                become_the_app(&app, &start.changes)
             }
             Start::Prepare(settings) => {
                 let (settings, start) = with_runtime(|controls| async move {
@@ -182,7 +184,9 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         },
         Command::Migrate => match start(context)? {
             Start::PassThrough(..) => Ok(()),
-            Start::Prepare(settings) => {
+            Start::Prepare(mut settings) => {
+                // It starts nothing, so there is nothing to start on SQLite: whoever waits for it must hear of the failure.
+                settings.on_failure = OnFailure::Exit;
                 with_runtime(|controls| async move { boot::prepare(&settings, &controls).await })
                     .map(drop)
             }
@@ -262,12 +266,35 @@ fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), 
 }
 
 /// Says what a start without PostgreSQL is warned about: mostly nothing.
-fn warn(warnings: &[String]) {
+fn warn(start: &PassThrough) {
+    let mut warnings = start.warnings.clone();
+    if !start.disabled && receipt::is_there(&start.source) {
+        warnings.extend(newer_data_elsewhere(&start.source));
+    }
     if !warnings.is_empty() {
         install_default_log();
     }
-    for warning in warnings {
+    for warning in &warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+/// What a receipt says of a database that is about to be used again.
+fn newer_data_elsewhere(source: &Path) -> Option<String> {
+    let source_name = source.display();
+    match Receipt::beside(source) {
+        Ok(Some(receipt)) if receipt.state == State::Moved => Some(format!(
+            "the data of {source_name} was moved at {}, into {}, and DATABASE_URL names no PostgreSQL: Open WebUI starts on the old \
+             file, without what was written since. To go on with the newer data, set DATABASE_URL again.",
+            receipt.at,
+            receipt.place()
+        )),
+        Ok(_) => None,
+        Err(error) => Some(format!(
+            "a receipt beside {source_name} says that its data was moved into PostgreSQL ({}), and DATABASE_URL names none: Open WebUI \
+             starts on the old file, without what was written since.",
+            chain(&error)
+        )),
     }
 }
 

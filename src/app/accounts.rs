@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::app::Migrations;
+use crate::app::{Migrations, names};
 use crate::postgres::error::{TargetError, failed};
 use crate::postgres::target;
+use crate::sql::quote;
 use crate::sqlite::source::{Source, SourceError};
 
 /// The app's unique index over the addresses in lower case (its revision f0bd01a18a3d).
@@ -55,6 +56,29 @@ pub fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
         statement.query_map([], account)?.collect()
     };
     read().map_err(|error| source.failed(error))
+}
+
+/// Whether each of these accounts, of which there are some, is in PostgreSQL too.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn all_there(
+    client: &Client,
+    schema: &str,
+    accounts: &[Account],
+) -> Result<bool, TargetError> {
+    let ids: Vec<&str> = accounts.iter().map(|one| one.id.as_str()).collect();
+    let sql = format!(
+        "SELECT count(DISTINCT id) FROM {}.{} WHERE id = ANY ($1)",
+        quote(schema),
+        quote(names::USER)
+    );
+    let row = target::brief(
+        client.query_typed_one(&sql, &[(&ids, Type::TEXT_ARRAY)]),
+        failed("did not tell whose accounts it holds"),
+    )
+    .await?;
+    Ok(!ids.is_empty() && usize::try_from(row.get::<_, i64>(0)) == Ok(ids.len()))
 }
 
 /// The accounts that share an address as PostgreSQL's `lower` sees it: whether it folds more than ASCII depends

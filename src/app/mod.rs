@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod alembic;
 pub mod complaint;
+pub mod data_folder;
+pub mod inhabitants;
 pub mod names;
 pub mod occupancy;
 pub mod revision;

@@ -4,7 +4,10 @@
 /// The schema step's own records, one a tool: Alembic's, and Peewee's, which images up to 0.9.5 run whenever their
 /// database module is imported, on PostgreSQL too. They say what was done to a database, so they belong to the database
 /// that they stand in: they are neither moved nor counted nor kept aside.
-pub const STEP_RECORDS: [&str; 2] = ["alembic_version", "migratehistory"];
+pub const STEP_RECORDS: [&str; 2] = [ALEMBIC, "migratehistory"];
+
+/// Where Alembic notes the revision of a database.
+pub const ALEMBIC: &str = "alembic_version";
 
 /// The table that the app fills by itself at its first start, before anybody has signed up.
 pub const SEEDED: &str = "config";
@@ -19,6 +22,19 @@ pub const HALF_UPGRADED: &str = "duplicate column name: info_json";
 
 /// The table of accounts: an app in which it is empty is anybody's.
 pub const USER: &str = "user";
+
+/// Columns of [`USER`] that every version has that moves here; a table of that name without them is another application's.
+pub const USER_COLUMNS: [&str; 6] = [
+    "id",
+    "name",
+    "email",
+    "role",
+    "profile_image_url",
+    "created_at",
+];
+
+/// The table of what people sign in with, a row for each of [`USER`].
+pub const AUTH: &str = "auth";
 
 /// Whether a table is the record of a schema step.
 pub fn is_step_record(table: &str) -> bool {

@@ -90,7 +90,7 @@ impl Target {
         };
         Ok(FirstLook {
             marker: Some(marker),
-            emptied: found? == Presence::Nothing,
+            emptied: matches!(found?, Presence::Empty | Presence::Nothing),
         })
     }
 

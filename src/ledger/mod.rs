@@ -15,6 +15,7 @@ pub mod leftovers;
 pub mod lock;
 pub mod look;
 pub mod privileges;
+pub mod receipt;
 
 mod embedded {
     #![allow(missing_docs)]

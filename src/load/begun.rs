@@ -8,6 +8,7 @@ use deadpool_postgres::{ClientWrapper, Object};
 use tokio_postgres::CancelToken;
 
 use crate::app::AppTables;
+use crate::app::inhabitants::only_the_administrator;
 use crate::app::names;
 use crate::app::occupancy::tables_in_use;
 use crate::failpoint;
@@ -34,8 +35,19 @@ pub struct Begun {
 pub struct Taking<'a> {
     /// Which tables are the app's; others do not count.
     pub app_tables: &'a AppTables,
-    /// Whether rows that are there are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
-    pub replace: bool,
+    /// What becomes of rows that are there.
+    pub held: Held<'a>,
+}
+
+/// What becomes of rows that PostgreSQL holds in the app's tables.
+#[derive(Debug, Clone, Copy)]
+pub enum Held<'a> {
+    /// There are none; if some have appeared, nothing is moved.
+    Refused,
+    /// They are set aside if they are nothing but the account that the app makes by itself for this address.
+    OfTheAdministrator(Option<&'a str>),
+    /// They are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
+    SetAside,
 }
 
 /// The tables are locked, empty and without secondary indexes. Made by [`Begun::take_tables`] alone.
@@ -141,7 +153,7 @@ impl Taken {
             return Err(CopyError::AlreadyMoved);
         }
         let used = tables_in_use(&self.client, &self.plan.schema, taking.app_tables).await?;
-        if !used.is_empty() && !taking.replace {
+        if !used.is_empty() && !self.may_set_aside(&used, taking.held).await? {
             return Err(CopyError::CameIntoUse(used.join(", ")));
         }
         let mut script: String = format!(
@@ -163,6 +175,16 @@ impl Taken {
         } else {
             self.set_aside(&used).await
         }
+    }
+
+    async fn may_set_aside(&self, used: &[String], held: Held<'_>) -> Result<bool, CopyError> {
+        Ok(match held {
+            Held::Refused => false,
+            Held::SetAside => true,
+            Held::OfTheAdministrator(email) => {
+                only_the_administrator(&self.client, &self.plan.schema, used, email).await?
+            }
+        })
     }
 
     /// Copies what the tables of the app hold into a schema of its own and empties them.

@@ -12,7 +12,9 @@ use crate::sql::quote;
 pub enum Presence {
     /// It is there and holds a row.
     Rows,
-    /// There is no such table, or no row in it.
+    /// It is there and holds none.
+    Empty,
+    /// There is no such table.
     Nothing,
     /// It is there, but somebody has locked it: nobody knows what will be in it.
     Locked,
@@ -42,7 +44,7 @@ pub async fn presence(
             Ok(if messages.any(row) {
                 Presence::Rows
             } else {
-                Presence::Nothing
+                Presence::Empty
             })
         }
         Err(TargetError::Postgres { source, doing }) => match source.code() {

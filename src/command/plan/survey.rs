@@ -170,7 +170,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         survey.failure,
         Some(Failure::Source(SourceError::Newer { .. }))
     );
-    if census.users > 0 && !newer {
+    if census.users > 0 && !newer && !look.seen.strangers {
         survey.foresee(settings, source, &target, &server).await?;
     }
     Ok(survey)
