@@ -8,7 +8,7 @@ use crate::failure::row::{Row, Safe};
 
 /// Why a start is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The record of a move is there, what it records is not, and the source has it still.
     #[error(
         "the data of {source_path} was moved into {target} at {at}, and its users are gone from there: the table of users is \
@@ -40,7 +40,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Its row.
-    pub fn row(&self) -> Row {
+    pub(crate) fn row(&self) -> Row {
         Row::new(EX_DATAERR, Safe::Both, self.next())
     }
 

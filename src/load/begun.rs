@@ -22,7 +22,7 @@ use crate::sql::{literal, quote};
 
 /// A transaction in which nothing has been done yet.
 #[derive(Debug)]
-pub struct Begun {
+pub(crate) struct Begun {
     client: ClientWrapper,
     transaction: String,
     catalogue: Arc<Catalogue>,
@@ -31,7 +31,7 @@ pub struct Begun {
 
 /// How the target's tables are taken.
 #[derive(Debug, Clone, Copy)]
-pub struct Taking<'a> {
+pub(crate) struct Taking<'a> {
     /// Which tables are the app's; others do not count.
     pub app_tables: &'a AppTables,
     /// Whether rows that are there are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
@@ -40,7 +40,7 @@ pub struct Taking<'a> {
 
 /// The tables are locked, empty and without secondary indexes. Made by [`Begun::take_tables`] alone.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     pub(super) client: ClientWrapper,
     pub(super) transaction: String,
     pub(super) catalogue: Arc<Catalogue>,
@@ -52,7 +52,7 @@ impl Begun {
     ///
     /// # Errors
     /// PostgreSQL cannot be reached.
-    pub async fn new(
+    pub(crate) async fn new(
         locked: &LockedTarget,
         catalogue: Catalogue,
         plan: Plan,
@@ -75,7 +75,7 @@ impl Begun {
     ///
     /// # Errors
     /// Somebody else was faster, or PostgreSQL refuses.
-    pub async fn take_tables(
+    pub(crate) async fn take_tables(
         self,
         server: &Server,
         taking: Taking<'_>,
@@ -99,12 +99,12 @@ impl Begun {
     }
 
     /// The transaction's id, for asking what becomes of it.
-    pub fn transaction(&self) -> &str {
+    pub(crate) fn transaction(&self) -> &str {
         &self.transaction
     }
 
     /// For cancelling whatever statement is running.
-    pub fn cancel_token(&self) -> CancelToken {
+    pub(crate) fn cancel_token(&self) -> CancelToken {
         self.client.cancel_token()
     }
 }
