@@ -14,11 +14,11 @@ use crate::sql::quote;
 use crate::sqlite::source::{Source, SourceError};
 
 /// The app's unique index over the addresses in lower case (its revision f0bd01a18a3d).
-pub const INDEX: &str = "uq_user_email_lower";
+pub(crate) const INDEX: &str = "uq_user_email_lower";
 
 /// One account.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub(crate) struct Account {
     /// Its row id.
     pub rowid: i64,
     /// Its id in the app.
@@ -30,7 +30,7 @@ pub struct Account {
 ///
 /// # Errors
 /// SQLite cannot read the table.
-pub fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
+pub(crate) fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
     let has = |name: &str| {
         let mut tables = source.tables.iter().filter(|table| table.name == "user");
         tables.any(|table| table.columns.iter().any(|column| column.name == name))
@@ -62,7 +62,7 @@ pub fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn all_there(
+pub(crate) async fn all_there(
     client: &Client,
     schema: &str,
     accounts: &[Account],
@@ -86,7 +86,7 @@ pub async fn all_there(
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn sharing(
+pub(crate) async fn sharing(
     client: &Client,
     accounts: Vec<Account>,
 ) -> Result<Vec<Vec<Account>>, TargetError> {
@@ -109,7 +109,7 @@ pub async fn sharing(
 ///
 /// # Errors
 /// SQLite cannot read the table.
-pub fn in_the_way_of_upgrade(
+pub(crate) fn in_the_way_of_upgrade(
     source: &Source,
     migrations: &Migrations,
 ) -> Result<Vec<Vec<Account>>, SourceError> {
@@ -146,7 +146,7 @@ fn group(accounts: impl Iterator<Item = (Account, String)>) -> Vec<Vec<Account>>
 }
 
 /// The groups for people: ids, never addresses.
-pub fn names(groups: &[Vec<Account>]) -> String {
+pub(crate) fn names(groups: &[Vec<Account>]) -> String {
     let groups = groups.iter().map(|group| {
         let ids = group
             .iter()

@@ -11,7 +11,7 @@ const DEEP: usize = 4;
 
 /// What lies where `source` is expected, which is not there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Traces {
+pub(crate) struct Traces {
     /// Whether the folder itself is missing.
     pub no_folder: bool,
     /// Paths that only an Open WebUI with people in it leaves.
@@ -22,7 +22,7 @@ pub struct Traces {
 
 impl Traces {
     /// Looks around in the folder of `source`. `elsewhere` is another place where the app may have kept its database.
-    pub fn look(source: &Path, elsewhere: Option<&Path>) -> Self {
+    pub(crate) fn look(source: &Path, elsewhere: Option<&Path>) -> Self {
         let folder = source.parent().unwrap_or(Path::new("/"));
         let mut traces = Self {
             no_folder: !folder.exists(),
@@ -43,7 +43,7 @@ impl Traces {
     }
 
     /// Whether nothing tells of data.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.people.is_empty() && self.app.is_empty()
     }
 }

@@ -14,7 +14,7 @@ use crate::sql::quote;
 ///
 /// # Errors
 /// PostgreSQL's, above all a missing privilege.
-pub async fn strangers(
+pub(crate) async fn strangers(
     client: &Client,
     schema: &str,
     migrations: &Migrations,
@@ -90,7 +90,7 @@ async fn revisions(client: &Client, schema: &str) -> Result<Option<Vec<String>>,
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn only_the_administrator(
+pub(crate) async fn only_the_administrator(
     client: &Client,
     schema: &str,
     used: &[String],

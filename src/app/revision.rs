@@ -12,7 +12,10 @@ use crate::sqlite::source::{Source, SourceError};
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn of_target(target: &Target, schema: &str) -> Result<Option<String>, TargetError> {
+pub(crate) async fn of_target(
+    target: &Target,
+    schema: &str,
+) -> Result<Option<String>, TargetError> {
     let client = target.client().await?;
     let sql = format!(
         "SELECT version_num::text FROM {}.{}",
@@ -41,7 +44,7 @@ pub async fn of_target(target: &Target, schema: &str) -> Result<Option<String>, 
 ///
 /// # Errors
 /// [`SourceError::Newer`].
-pub fn refuse_newer(source: &Source, migrations: &Migrations) -> Result<(), SourceError> {
+pub(crate) fn refuse_newer(source: &Source, migrations: &Migrations) -> Result<(), SourceError> {
     match &source.revision {
         Some(revision) if migrations.know(revision) == Some(false) => Err(SourceError::Newer {
             path: source.name().to_owned(),

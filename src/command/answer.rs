@@ -8,13 +8,13 @@ use crate::output::stdout::{Document, Trouble, say};
 use crate::settings::Settings;
 
 /// What a command found, and the failure that follows from it.
-pub type Found<T> = (T, Result<(), Failure>);
+pub(crate) type Found<T> = (T, Result<(), Failure>);
 
 /// Writes what `command` found to stdout.
 ///
 /// # Errors
 /// The failure that follows from it, or the one that kept it from finding anything.
-pub fn answer<T: Serialize>(
+pub(crate) fn answer<T: Serialize>(
     command: &str,
     json: bool,
     context: &Context,
@@ -40,7 +40,7 @@ pub fn answer<T: Serialize>(
 }
 
 /// What a failure of a command that only reads depends on.
-pub fn reading(settings: &Settings) -> Context {
+pub(crate) fn reading(settings: &Settings) -> Context {
     Context {
         doing: Doing::Reading,
         place: settings.dsn.place(),

@@ -7,7 +7,7 @@ use crate::settings::{Expected, OnConflict, Settings};
 
 /// What was seen on both sides of a database that has no record of a move, or none that can be believed.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The record of a move.
     pub record: SeenRecord,
     /// What lies where the source is expected.
@@ -33,7 +33,7 @@ pub struct Seen {
 
 /// What PostgreSQL says of a move.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SeenRecord {
+pub(crate) enum SeenRecord {
     /// There is no record.
     #[default]
     Absent,
@@ -45,7 +45,7 @@ pub enum SeenRecord {
 
 /// What lies where the source is expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SeenSource {
+pub(crate) enum SeenSource {
     /// No file, and nothing that tells of one.
     #[default]
     Absent,
@@ -61,7 +61,7 @@ pub enum SeenSource {
 
 /// What the settings ask for, as far as it decides.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `WEBUI_INIT_ON_CONFLICT`.
     pub on_conflict: OnConflict,
     /// `ENABLE_DB_MIGRATIONS`.
@@ -88,7 +88,7 @@ impl From<&Settings> for Asked {
 
 /// What a start comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The app starts on PostgreSQL as it is: there is nothing to move.
     Fresh,
     /// The app starts on PostgreSQL, which is in use; the source stays as it is.
@@ -111,7 +111,7 @@ pub enum Decision {
 
 /// Why a start is refused although nothing broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// A move is recorded, and its users are gone from PostgreSQL, but not from the source.
     UsersGone,
     /// The data has gone back to SQLite since it was moved.
@@ -131,7 +131,7 @@ pub enum Why {
 }
 
 /// What a start comes to.
-pub fn decide(seen: &Seen, asked: Asked) -> Decision {
+pub(crate) fn decide(seen: &Seen, asked: Asked) -> Decision {
     if seen.record != SeenRecord::Absent {
         return with_a_record(seen, asked);
     }

@@ -26,7 +26,7 @@ use crate::sqlite::source::{self, Census, Found, Source};
 
 /// A source that can be read.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// The source itself.
     pub source: Source,
     /// Users, chats, newest change.
@@ -35,7 +35,7 @@ pub struct Opened {
 
 /// Everything that was seen.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     /// What decides.
     pub seen: Seen,
     /// The source, where there is a file.
@@ -60,7 +60,7 @@ pub struct Look {
 ///
 /// # Errors
 /// What lies there is no usable `webui.db`.
-pub async fn open(
+pub(crate) async fn open(
     settings: &Settings,
     controls: &Controls,
     times: u64,
@@ -75,7 +75,7 @@ pub async fn open(
 }
 
 /// What is seen where there is a record of a move, and not what it records.
-pub fn beside_a_record(opened: Option<Opened>, marker: &Marker) -> Look {
+pub(crate) fn beside_a_record(opened: Option<Opened>, marker: &Marker) -> Look {
     let record = if marker.current {
         SeenRecord::WithoutUsers
     } else {
@@ -120,7 +120,7 @@ fn source_of(opened: Option<&Opened>) -> SeenSource {
 ///
 /// # Errors
 /// Either side cannot be read. What a move would fail at is no error here.
-pub async fn look(
+pub(crate) async fn look(
     settings: &Settings,
     target: &Target,
     server: &Server,
@@ -206,7 +206,7 @@ impl Look {
     }
 
     /// Why the app is not started where both sides are in use.
-    pub fn conflict(&self, settings: &Settings) -> Failure {
+    pub(crate) fn conflict(&self, settings: &Settings) -> Failure {
         Failure::Conflict {
             tables: self.seen.in_use.join(", "),
             users: self.seen.in_use.iter().any(|table| table == names::USER),
@@ -215,7 +215,7 @@ impl Look {
     }
 
     /// What is left of the pause after failed moves.
-    pub fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         self.failed
             .as_ref()
             .map(Failed::remaining)
@@ -223,7 +223,7 @@ impl Look {
     }
 
     /// Why a start is refused, with everything that was seen.
-    pub fn refusal(&self, why: Why, settings: &Settings, target: &Target) -> Refusal {
+    pub(crate) fn refusal(&self, why: Why, settings: &Settings, target: &Target) -> Refusal {
         let target = target.summary().to_owned();
         let source_path = settings.source_name();
         let at = self.marker.as_ref();

@@ -9,7 +9,7 @@ use crate::output::words::count;
 
 /// Why a start is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The record of a move is there, what it records is not, and the source has it still.
     #[error(
         "the data of {source_path} was moved into {target} at {at}, and its users are gone from there: the table of users is \
@@ -117,7 +117,7 @@ const FRESH: &str = "If Open WebUI is to start empty: WEBUI_INIT_SOURCE=none.";
 
 impl Refusal {
     /// Its row.
-    pub fn row(&self) -> Row {
+    pub(crate) fn row(&self) -> Row {
         let code = match self {
             Self::NamedAbsent { .. } | Self::NoFolder { .. } => EX_CONFIG,
             _ => EX_DATAERR,

@@ -14,7 +14,7 @@ const RESTORE: &str = "copy webui.db again, together with webui.db-wal, while Op
                        Without a backup, `sqlite3 webui.db .recover` makes a new file of what can be read in a copy.";
 
 /// The row of an error of the source.
-pub fn of_source(error: &SourceError) -> Row {
+pub(super) fn of_source(error: &SourceError) -> Row {
     match error {
         SourceError::Unreadable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
             Row::new(
@@ -69,7 +69,7 @@ const ROOM: &str = "make room there, or point WEBUI_INIT_SCRATCH_DIR at a disk t
                     webui.db, until the move is done.";
 
 /// The row of a scratch directory that cannot be made.
-pub fn of_scratch(error: &ScratchError) -> Row {
+pub(super) fn of_scratch(error: &ScratchError) -> Row {
     match error {
         ScratchError::NoSpace { dir, free, needed } => Row::new(EX_CANTCREAT, Safe::Both, ROOM)
             .because(format!(

@@ -10,12 +10,12 @@ use tokio_postgres::{Client, Error as PgError};
 use crate::postgres::error::{Class, TargetError, classify, is_absence};
 use crate::sqlite::source::Fingerprint;
 
-pub mod attempts;
-pub mod leftovers;
-pub mod lock;
-pub mod look;
-pub mod privileges;
-pub mod receipt;
+pub(crate) mod attempts;
+pub(crate) mod leftovers;
+pub(crate) mod lock;
+pub(crate) mod look;
+pub(crate) mod privileges;
+pub(crate) mod receipt;
 
 mod embedded {
     #![allow(missing_docs)]
@@ -24,7 +24,7 @@ mod embedded {
 
 /// Why the ledger cannot be read or made.
 #[derive(Debug, Error)]
-pub enum LedgerError {
+pub(crate) enum LedgerError {
     /// PostgreSQL's error.
     #[error("the record of the move (webui_init.migration) could not be {doing}")]
     Postgres {
@@ -59,7 +59,7 @@ pub enum LedgerError {
 
 impl LedgerError {
     /// What becomes of it if one waits.
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match self {
             Self::Postgres { source, .. } => classify(source),
             Self::Target(error) => error.class(),
@@ -70,7 +70,7 @@ impl LedgerError {
 
 /// A complete move, as recorded.
 #[derive(Debug, Clone)]
-pub struct Marker {
+pub(crate) struct Marker {
     /// What the source was; none if an other version wrote it in a way that this one cannot read.
     pub fingerprint: Option<Fingerprint>,
     /// Rows moved.
@@ -90,7 +90,10 @@ pub struct Marker {
 ///
 /// # Errors
 /// Whatever else PostgreSQL answers.
-pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker>, LedgerError> {
+pub(crate) async fn read(
+    client: &Client,
+    schema: Option<&str>,
+) -> Result<Option<Marker>, LedgerError> {
     // `id` and `state` are the table's columns if it has them, and those of `older` otherwise: a start that finds a marker
     // upgrades no table.
     let row = client
@@ -123,7 +126,7 @@ pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn forget(
+pub(crate) async fn forget(
     client: &Client,
     schema: Option<&str>,
     marker: &Marker,
@@ -145,7 +148,7 @@ pub async fn forget(
 ///
 /// # Errors
 /// The role may not create schemas, or the connection broke.
-pub async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
+pub(crate) async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
     // The lock is one per target schema, this schema is one per database: two moves into two schemas may make
     // it at the same moment, and the slower one is told so.
     for _ in 0..3 {
@@ -197,7 +200,7 @@ async fn make(client: &mut Client) -> Result<(), LedgerError> {
 
 /// What the marker row says beside what PostgreSQL fills in.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The schema moved into.
     pub target_schema: &'a str,
     /// Path of the source.
@@ -224,7 +227,7 @@ pub struct Entry<'a> {
 ///
 /// # Errors
 /// Above all a unique violation: somebody else's move was recorded first.
-pub async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError> {
+pub(crate) async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError> {
     let fingerprint = serde_json::to_string(entry.fingerprint).unwrap_or_default();
     client
         .execute_typed(

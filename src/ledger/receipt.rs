@@ -14,7 +14,7 @@ use crate::ledger::Marker;
 use crate::postgres::place::Place;
 
 /// Its name, in the folder of the old database.
-pub const NAME: &str = "webui-init.json";
+pub(crate) const NAME: &str = "webui-init.json";
 /// Where it is written, until it is whole.
 const UNFINISHED: &str = ".webui-init.json.new";
 /// Its form.
@@ -24,7 +24,7 @@ const LIMIT: u64 = 64 * 1024;
 
 /// What was moved where. Never a password or a user's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     /// [`SCHEMA`].
     schema: String,
     /// The id of PostgreSQL's record.
@@ -51,7 +51,7 @@ pub struct Receipt {
 /// Where the data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// In PostgreSQL.
     Moved,
     /// It has gone back to SQLite.
@@ -61,7 +61,7 @@ pub enum State {
 /// A file of that name is there, and what it says cannot be known.
 #[derive(Debug, Error)]
 #[error("{} cannot be read", path.display())]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     path: PathBuf,
     #[source]
     source: io::Error,
@@ -69,7 +69,7 @@ pub struct Unreadable {
 
 impl Receipt {
     /// A receipt for the data of this record; none for a record without an id.
-    pub fn new(
+    pub(crate) fn new(
         place: &Place,
         marker: &Marker,
         target_schema: &str,
@@ -90,7 +90,7 @@ impl Receipt {
     }
 
     /// Where the data went, in words.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let Self {
             host,
             port,
@@ -105,7 +105,7 @@ impl Receipt {
     ///
     /// # Errors
     /// A file of that name cannot be read, or is no receipt.
-    pub fn beside(source: &Path) -> Result<Option<Self>, Unreadable> {
+    pub(crate) fn beside(source: &Path) -> Result<Option<Self>, Unreadable> {
         let path = place(source);
         match read(&path) {
             Ok(receipt) => Ok(Some(receipt)),
@@ -123,7 +123,7 @@ impl Receipt {
     ///
     /// # Errors
     /// The folder cannot be written; it is as it was then.
-    pub fn write(&self, source: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, source: &Path) -> io::Result<()> {
         let unfinished = place(source).with_file_name(UNFINISHED);
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -146,7 +146,7 @@ impl Receipt {
 }
 
 /// Whether there is a file of that name beside `source`: one `stat`.
-pub fn is_there(source: &Path) -> bool {
+pub(crate) fn is_there(source: &Path) -> bool {
     place(source).symlink_metadata().is_ok()
 }
 

@@ -23,7 +23,7 @@ use crate::sql::{literal, quote};
 
 /// A transaction in which nothing has been done yet.
 #[derive(Debug)]
-pub struct Begun {
+pub(crate) struct Begun {
     client: ClientWrapper,
     transaction: String,
     catalogue: Arc<Catalogue>,
@@ -32,7 +32,7 @@ pub struct Begun {
 
 /// How the target's tables are taken.
 #[derive(Debug, Clone, Copy)]
-pub struct Taking<'a> {
+pub(crate) struct Taking<'a> {
     /// Which tables are the app's; others do not count.
     pub app_tables: &'a AppTables,
     /// What becomes of rows that are there.
@@ -41,7 +41,7 @@ pub struct Taking<'a> {
 
 /// What becomes of rows that PostgreSQL holds in the app's tables.
 #[derive(Debug, Clone, Copy)]
-pub enum Held<'a> {
+pub(crate) enum Held<'a> {
     /// There are none; if some have appeared, nothing is moved.
     Refused,
     /// They are set aside if they are nothing but the account that the app makes by itself for this address.
@@ -52,7 +52,7 @@ pub enum Held<'a> {
 
 /// The tables are locked, empty and without secondary indexes. Made by [`Begun::take_tables`] alone.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     pub(super) client: ClientWrapper,
     pub(super) transaction: String,
     pub(super) catalogue: Arc<Catalogue>,
@@ -64,7 +64,7 @@ impl Begun {
     ///
     /// # Errors
     /// PostgreSQL cannot be reached.
-    pub async fn new(
+    pub(crate) async fn new(
         locked: &LockedTarget,
         catalogue: Catalogue,
         plan: Plan,
@@ -87,7 +87,7 @@ impl Begun {
     ///
     /// # Errors
     /// Somebody else was faster, or PostgreSQL refuses.
-    pub async fn take_tables(
+    pub(crate) async fn take_tables(
         self,
         server: &Server,
         taking: Taking<'_>,
@@ -111,12 +111,12 @@ impl Begun {
     }
 
     /// The transaction's id, for asking what becomes of it.
-    pub fn transaction(&self) -> &str {
+    pub(crate) fn transaction(&self) -> &str {
         &self.transaction
     }
 
     /// For cancelling whatever statement is running.
-    pub fn cancel_token(&self) -> CancelToken {
+    pub(crate) fn cancel_token(&self) -> CancelToken {
         self.client.cancel_token()
     }
 }

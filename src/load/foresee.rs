@@ -14,7 +14,7 @@ use crate::sqlite::source;
 ///
 /// # Errors
 /// SQLite cannot read its schema.
-pub fn foresee<'a>(
+pub(crate) fn foresee<'a>(
     connection: &Connection,
     tables: impl Iterator<Item = &'a source::Table>,
 ) -> rusqlite::Result<Catalogue> {

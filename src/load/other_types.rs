@@ -26,7 +26,7 @@ const DOING: &str = "did not say what it makes of a value";
 
 /// Why the values could not be asked about.
 #[derive(Debug, Error)]
-pub enum InputError {
+pub(crate) enum InputError {
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -39,7 +39,7 @@ pub enum InputError {
 ///
 /// # Errors
 /// The source cannot be read; PostgreSQL cannot be asked. That it refuses a value is an answer.
-pub async fn ask(
+pub(crate) async fn ask(
     client: &Client,
     mut source: Source,
     plan: &mut Plan,

@@ -9,7 +9,7 @@ use crate::sql::quote;
 
 /// What is known of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// It is there and holds a row.
     Rows,
     /// It is there and holds none.
@@ -25,7 +25,7 @@ pub enum Presence {
 ///
 /// # Errors
 /// PostgreSQL's, above all a missing privilege: a refusal is never absence.
-pub async fn presence(
+pub(crate) async fn presence(
     client: &Client,
     schema: Option<&str>,
     table: &str,

@@ -13,7 +13,7 @@ const FRAME_HEADER: usize = 24;
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn pages_after_last_commit(path: &Path) -> io::Result<Option<u32>> {
+pub(crate) fn pages_after_last_commit(path: &Path) -> io::Result<Option<u32>> {
     let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
     let mut header = [0; HEADER];
     if !filled(&mut reader, &mut header)? {

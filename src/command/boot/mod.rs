@@ -29,7 +29,7 @@ use crate::settings::{DATABASE_PARTS, Expected, OnConflict, OnFailure, Settings}
 
 /// How the app may be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// On PostgreSQL.
     Postgres,
     /// On its old SQLite file, as `WEBUI_INIT_ON_FAILURE=sqlite` asks.
@@ -40,7 +40,7 @@ pub enum Start {
 ///
 /// # Errors
 /// There is data to move and it could not be moved: the app must not be started.
-pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
+pub(crate) async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let place = settings.dsn.place();
     tracing::info!(
@@ -231,7 +231,7 @@ fn describe(opened: &Opened, locked: &LockedTarget) {
 }
 
 /// What the app's environment gets or loses, given how it is started.
-pub fn environment(settings: &Settings, start: Start) -> EnvironmentChanges {
+pub(crate) fn environment(settings: &Settings, start: Start) -> EnvironmentChanges {
     let mut changes = settings.changes.clone();
     if start == Start::Sqlite {
         changes

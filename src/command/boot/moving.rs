@@ -35,7 +35,7 @@ use crate::sqlite::source::{Fingerprint, Source};
 use crate::sqlite::thread::on_source;
 
 /// One move, and what its steps share.
-pub struct Move<'a> {
+pub(super) struct Move<'a> {
     settings: &'a Settings,
     controls: &'a Controls,
     locked: &'a LockedTarget,
@@ -48,7 +48,7 @@ pub struct Move<'a> {
 impl<'a> Move<'a> {
     /// A move that begins now, into a target that nobody else moves into and whose tables of the app are empty or may be
     /// set aside.
-    pub fn new(
+    pub(super) fn new(
         settings: &'a Settings,
         controls: &'a Controls,
         locked: &'a LockedTarget,
@@ -70,7 +70,7 @@ impl<'a> Move<'a> {
     ///
     /// # Errors
     /// Whatever ends it; PostgreSQL then holds nothing of the move.
-    pub async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
+    pub(super) async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
         reporter.update(|progress| progress.source_bytes = original.bytes());
         let head = self.make_tables(&original).await?;

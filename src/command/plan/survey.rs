@@ -34,7 +34,7 @@ use crate::sqlite::thread::on_source;
 /// What the next boot would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// Start the app: the marker is there.
     Moved,
     /// Start the app: there is nothing to move.
@@ -55,7 +55,7 @@ pub enum State {
 
 /// What was found, and what a move would do.
 #[derive(Debug, Serialize)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// What the next boot would do.
     pub state: State,
     /// Database, host and role.
@@ -83,7 +83,7 @@ pub struct Survey {
 
 /// The source as found.
 #[derive(Debug, Serialize)]
-pub struct SourceSurvey {
+pub(crate) struct SourceSurvey {
     /// Its path.
     pub path: String,
     /// Bytes of the database and its WAL.
@@ -115,7 +115,7 @@ impl SourceSurvey {
 ///
 /// # Errors
 /// As the move's own, as far as they show without writing.
-pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
+pub(crate) async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let first = target.first_look(settings.wait, names::USER).await?;
     let mut survey = Survey {
@@ -259,7 +259,7 @@ impl Survey {
     ///
     /// # Errors
     /// The next start's.
-    pub fn outcome(&mut self, settings: &Settings) -> Result<(), Failure> {
+    pub(crate) fn outcome(&mut self, settings: &Settings) -> Result<(), Failure> {
         let exceptions = self.report.as_ref().map_or(0, |report| report.kept_aside);
         match self.failure.take() {
             Some(failure) => Err(failure),

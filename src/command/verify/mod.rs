@@ -22,7 +22,7 @@ use crate::sqlite::thread::off_thread;
 
 /// The comparison.
 #[derive(Debug, Serialize)]
-pub struct Audit {
+pub(crate) struct Audit {
     /// Database, host and role.
     pub target: String,
     /// The path of the source.
@@ -37,7 +37,7 @@ pub struct Audit {
 
 /// The comparison of one table, or of all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TableAudit {
+pub(crate) struct TableAudit {
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub table: String,
@@ -90,7 +90,7 @@ impl TableAudit {
 ///
 /// # Errors
 /// Either side cannot be read. Differences are no error here.
-pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Failure> {
+pub(crate) async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let first = target.first_look(settings.wait, names::USER).await?;
     let marker = first.marker;
@@ -157,7 +157,7 @@ impl Audit {
     ///
     /// # Errors
     /// [`Failure::NeverMoved`], [`Failure::Missing`].
-    pub fn outcome(&self) -> Result<(), Failure> {
+    pub(crate) fn outcome(&self) -> Result<(), Failure> {
         let missing = self.total.missing + self.total.lost_originals;
         match missing {
             missing if self.moved_at.is_none() => Err(Failure::NeverMoved {

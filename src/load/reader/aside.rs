@@ -16,7 +16,7 @@ use crate::sql::quote;
 use crate::sqlite::source::{self, Source};
 
 /// The COPY that takes what is kept aside.
-pub const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
+pub(crate) const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
 const LEFTOVER: &str = "webui_init.leftover";
 
 /// One original that must be kept aside.
