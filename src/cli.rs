@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::command::adopt::adopt;
 use crate::command::answer::{Found, answer};
 use crate::command::backup::{self, Backup};
 use crate::command::boot;
@@ -32,6 +33,7 @@ Usage:
   webui-init plan [--json]                 tell what a move would do; writes nothing
   webui-init verify [--json]               compare the old database with PostgreSQL now
   webui-init leftovers [--json]            list what could not be stored as it was
+  webui-init adopt                         record that PostgreSQL, restored, holds what was moved
   webui-init backup --to FILE [--compress] [--json]
                                            copy the old database, also while it is in use
 
@@ -51,6 +53,7 @@ const VERSION: &str = concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n");
 enum Command {
     Boot(Vec<OsString>),
     Migrate,
+    Adopt,
     Plan { json: bool },
     Verify { json: bool },
     Leftovers { json: bool },
@@ -109,6 +112,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
             "boot needs the command to start: webui-init boot -- COMMAND [ARGUMENT…]".to_owned(),
         )),
         ["migrate"] => Ok(Command::Migrate),
+        ["adopt"] => Ok(Command::Adopt),
         ["plan", flags @ ..] => json_flag("plan", flags).map(|json| Command::Plan { json }),
         ["verify", flags @ ..] => json_flag("verify", flags).map(|json| Command::Verify { json }),
         ["leftovers", flags @ ..] => {
@@ -118,7 +122,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
         ["-h" | "--help" | "help", ..] => Ok(Command::Help),
         ["-V" | "--version", ..] => Ok(Command::Version),
         [] => Err(Failure::Usage("no command given".to_owned())),
-        [known @ "migrate", extra, ..] => Err(Failure::Usage(format!(
+        [known @ ("migrate" | "adopt"), extra, ..] => Err(Failure::Usage(format!(
             "{known} takes no argument {extra:?}"
         ))),
         [unknown, ..] => Err(Failure::Usage(format!("unknown command {unknown:?}"))),
@@ -163,7 +167,7 @@ fn backup_options(arguments: &[OsString]) -> Result<BackupOptions, Failure> {
 fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     context.doing = match command {
         Command::Boot(_) => Doing::Boot,
-        Command::Migrate => Doing::Migrate,
+        Command::Migrate | Command::Adopt => Doing::Migrate,
         _ => Doing::Reading,
     };
     match command {
@@ -191,6 +195,12 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
                     .map(drop)
             }
         },
+        Command::Adopt => {
+            let settings = with_target(context)?;
+            let adopted =
+                with_runtime(|controls| async move { adopt(&settings, &controls).await })?;
+            out(&format!("{adopted}\n")).map_err(Failure::Output)
+        }
         Command::Plan { json } => {
             let found = plan(context);
             answer("plan", json, context, found, Survey::text)

@@ -87,13 +87,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for path in paths {
             let path = folder.path().join(path);
-            match path.to_str().expect("text").strip_suffix('/') {
-                Some(made) => fs::create_dir_all(made).expect("a folder"),
-                None => {
-                    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-                    fs::write(path, "x").expect("a file");
-                }
+            if let Some(made) = path.to_str().expect("text").strip_suffix('/') {
+                fs::create_dir_all(made).expect("a folder");
+                continue;
             }
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, "x").expect("a file");
         }
         let mut traces = Traces::look(&folder.path().join("webui.db"), None);
         for path in traces.people.iter_mut().chain(&mut traces.app) {

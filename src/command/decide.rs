@@ -7,6 +7,7 @@ use crate::settings::{Expected, OnConflict, Settings};
 
 /// What was seen on both sides of a database that has no record of a move, or none that can be believed.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "facts, each seen by itself")]
 pub(crate) struct Seen {
     /// The record of a move.
     pub record: SeenRecord,

@@ -1,5 +1,6 @@
 //! Owns the commands, each under its own name.
 
+pub(crate) mod adopt;
 pub(crate) mod answer;
 pub(crate) mod backup;
 pub(crate) mod boot;

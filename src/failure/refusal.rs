@@ -69,6 +69,14 @@ pub(crate) enum Refusal {
         /// Why it cannot be read.
         why: String,
     },
+    /// `adopt` in front of a PostgreSQL that is not known to hold the moved data.
+    #[error("no move is recorded in {target}, and none was recorded now: {why}")]
+    NothingToAdopt {
+        /// Database, host and role.
+        target: String,
+        /// What is missing.
+        why: String,
+    },
     /// The tables in PostgreSQL are another application's.
     #[error("{target} is another application's database: {why}")]
     Strangers {
@@ -149,6 +157,11 @@ impl Refusal {
             Self::ReceiptUnreadable { .. } => {
                 "find out where the data was moved to: everything written since is there alone. If webui.db is to be moved, as it \
                  is: WEBUI_INIT_MOVE_AGAIN=true for one start."
+                    .to_owned()
+            }
+            Self::NothingToAdopt { .. } => {
+                "adopt is for the moved database, restored from a backup without schema webui_init. What else stands there, \
+                 webui-init plan tells."
                     .to_owned()
             }
             Self::Strangers { .. } => {

@@ -201,6 +201,8 @@ async fn make(client: &mut Client) -> Result<(), LedgerError> {
 /// What the marker row says beside what PostgreSQL fills in.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
+    /// Its id; none for a new one.
+    pub id: Option<&'a str>,
     /// The schema moved into.
     pub target_schema: &'a str,
     /// Path of the source.
@@ -232,9 +234,10 @@ pub(crate) async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), Ledg
     client
         .execute_typed(
             "INSERT INTO webui_init.migration (target_schema, source_path, source_fingerprint, source_revision,
-                 target_revision, rows, bytes, leftovers, report, started_at, finished_at, tool_version)
+                 target_revision, rows, bytes, leftovers, report, started_at, finished_at, tool_version, id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json,
-                 clock_timestamp() - make_interval(secs => $10), clock_timestamp(), $11)",
+                 clock_timestamp() - make_interval(secs => $10), clock_timestamp(), $11,
+                 coalesce($12::text::uuid, gen_random_uuid()))",
             &[
                 (&entry.target_schema, Type::TEXT),
                 (&entry.source_path, Type::TEXT),
@@ -247,6 +250,7 @@ pub(crate) async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), Ledg
                 (&entry.report, Type::TEXT),
                 (&entry.seconds, Type::FLOAT8),
                 (&env!("CARGO_PKG_VERSION"), Type::TEXT),
+                (&entry.id, Type::TEXT),
             ],
         )
         .await

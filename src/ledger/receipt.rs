@@ -89,6 +89,16 @@ impl Receipt {
         })
     }
 
+    /// The id of the record, if it is one that PostgreSQL takes.
+    pub(crate) fn uuid(&self) -> Option<&str> {
+        let valid = self.id.len() == 36
+            && self.id.char_indices().all(|(at, letter)| match at {
+                8 | 13 | 18 | 23 => letter == '-',
+                _ => letter.is_ascii_hexdigit(),
+            });
+        valid.then_some(self.id.as_str())
+    }
+
     /// Where the data went, in words.
     pub(crate) fn place(&self) -> String {
         let Self {

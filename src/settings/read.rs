@@ -71,14 +71,7 @@ pub fn read(
     let environment = Environment::new(&variables)?;
     let disabled = environment.webui_init_disable.as_deref();
     let disabled = boolean("WEBUI_INIT_DISABLE", disabled, false, &mut problems);
-    let mut changes = EnvironmentChanges::default();
-    if given
-        .iter()
-        .any(|(name, value)| name == "DATABASE_URL" && value.is_empty())
-    {
-        // The app would not take it for unset.
-        changes.remove.push("DATABASE_URL".to_owned());
-    }
+    let mut changes = without_an_empty_url(&given);
     let (url, password) = environment.secrets(&mut changes, &mut problems);
     let (_, source) = data_dir_and_source(&environment);
     let pass_through = |changes, warnings| {
@@ -126,6 +119,16 @@ pub fn read(
         }
         _ => Err(SettingsError { problems }),
     }
+}
+
+/// An empty URL is taken out of the app's environment: the app would not take it for unset.
+fn without_an_empty_url(given: &[(OsString, OsString)]) -> EnvironmentChanges {
+    let mut changes = EnvironmentChanges::default();
+    let empty = |(name, value): &(OsString, OsString)| name == "DATABASE_URL" && value.is_empty();
+    if given.iter().any(empty) {
+        changes.remove.push("DATABASE_URL".to_owned());
+    }
+    changes
 }
 
 impl Environment {

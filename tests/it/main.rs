@@ -3,6 +3,7 @@
 
 mod support;
 
+mod absent_data;
 mod all_clear;
 mod backup;
 mod cli;
@@ -19,6 +20,7 @@ mod move_lock;
 mod no_way_past;
 mod oracle;
 mod preflight;
+mod receipt;
 mod restart_loop;
 mod revisions;
 mod secrets;

@@ -335,6 +335,7 @@ impl<'a> Move<'a> {
         }
         let json = report.json();
         let entry = Entry {
+            id: None,
             target_schema: &self.server.schema,
             source_path: &self.settings.source_name(),
             fingerprint: &origin.fingerprint,
