@@ -2,7 +2,7 @@
 
 use rusqlite::types::ValueRef;
 
-use super::kind::{Answers, Column, Kind};
+use super::kind::{ColumnRule, InputResults, Kind};
 use super::number::{boolean, float4, float8, put_integer};
 use super::repair::{Refusal, Repairs};
 use super::text::{put_json, put_plain, put_text, put_varchar, uuid};
@@ -11,15 +11,19 @@ use crate::convert::json::Dialect;
 
 /// Appends one COPY field to `out`: its length as a big-endian `i32` and that many bytes, or -1 for
 /// NULL. On a refusal nothing is appended.
-pub fn encode(value: ValueRef<'_>, column: &Column, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
+pub fn encode(
+    value: ValueRef<'_>,
+    column: &ColumnRule,
+    out: &mut Vec<u8>,
+) -> Result<Repairs, Refusal> {
     if value == ValueRef::Null && !column.not_null {
         out.extend_from_slice(&(-1_i32).to_be_bytes());
         return Ok(Repairs::NONE);
     }
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let result = match (&column.answers, column.kind) {
-        (Some(answers), Kind::Other) => look_up(value, answers, out),
+    let result = match (&column.input_results, column.kind) {
+        (Some(input_results), Kind::Other) => input_result(value, input_results, out),
         (_, kind) => convert(value, kind, out),
     };
     let result = result.and_then(|repairs| close_field(start, out).map(|()| repairs));
@@ -37,7 +41,7 @@ fn close_field(start: usize, out: &mut [u8]) -> Result<(), Refusal> {
 }
 
 /// Stores NULL, the default or `''` in place of a value that cannot be.
-fn stand_in(refusal: Refusal, column: &Column, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
+fn stand_in(refusal: Refusal, column: &ColumnRule, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
     let start = out.len();
     if !column.not_null {
         out.extend_from_slice(&(-1_i32).to_be_bytes());
@@ -54,18 +58,22 @@ fn stand_in(refusal: Refusal, column: &Column, out: &mut Vec<u8>) -> Result<Repa
 }
 
 /// The text of a value, by which PostgreSQL is asked about a type that this module does not know.
-pub(crate) fn question(value: ValueRef<'_>) -> Option<(Vec<u8>, Repairs)> {
+pub(crate) fn as_text(value: ValueRef<'_>) -> Option<(Vec<u8>, Repairs)> {
     let mut text = Vec::new();
     let repairs = convert(value, Kind::Text, &mut text).ok()?;
     Some((text, repairs))
 }
 
-fn look_up(value: ValueRef<'_>, answers: &Answers, out: &mut Vec<u8>) -> Result<Repairs, Refusal> {
+fn input_result(
+    value: ValueRef<'_>,
+    input_results: &InputResults,
+    out: &mut Vec<u8>,
+) -> Result<Repairs, Refusal> {
     if value == ValueRef::Null {
         return Err(Refusal::NullInNotNull);
     }
-    let (text, repairs) = question(value).ok_or(Refusal::NotConvertible)?;
-    let answer = answers.get(&text).and_then(Option::as_ref);
+    let (text, repairs) = as_text(value).ok_or(Refusal::NotConvertible)?;
+    let answer = input_results.get(&text).and_then(Option::as_ref);
     out.extend_from_slice(answer.ok_or(Refusal::NotConvertible)?);
     Ok(repairs)
 }

@@ -69,7 +69,7 @@ impl Kind {
 
 /// What a target column takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct ColumnRule {
     /// Its type.
     pub kind: Kind,
     /// Whether it refuses NULL.
@@ -77,11 +77,11 @@ pub struct Column {
     /// Binary form of its default, if that is a constant other than NULL.
     pub default: Option<Vec<u8>>,
     /// What PostgreSQL makes of the texts that occur, where the kind is [`Kind::Other`].
-    pub answers: Option<Arc<Answers>>,
+    pub input_results: Option<Arc<InputResults>>,
 }
 
 /// The binary form that PostgreSQL's own input function gives to each text; none where it refuses.
-pub type Answers = HashMap<Vec<u8>, Option<Vec<u8>>>;
+pub type InputResults = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,7 @@ mod tests;
 mod text;
 mod time;
 
+pub(crate) use encode::as_text;
 pub use encode::encode;
-pub(crate) use encode::question;
-pub use kind::{Answers, Column, Kind};
+pub use kind::{ColumnRule, InputResults, Kind};
 pub use repair::{Refusal, Repair, Repairs};

@@ -5,23 +5,26 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef::{self, Blob, Integer, Null, Real};
 
 use super::Repair::{EmptyJson, JsonInvalid, NotConvertible, NullInNotNull};
-use super::{Column, Kind, Refusal, Repair, encode};
+use super::{ColumnRule, Kind, Refusal, Repair, encode};
 
 pub(super) fn text(text: &str) -> ValueRef<'_> {
     ValueRef::Text(text.as_bytes())
 }
 
-fn column(kind: Kind) -> Column {
-    Column {
+fn column(kind: Kind) -> ColumnRule {
+    ColumnRule {
         kind,
         not_null: false,
         default: None,
-        answers: None,
+        input_results: None,
     }
 }
 
 /// The bytes after the length, `None` for NULL, and the repairs.
-fn stored(value: ValueRef<'_>, column: &Column) -> Result<(Option<Vec<u8>>, Vec<Repair>), Refusal> {
+fn stored(
+    value: ValueRef<'_>,
+    column: &ColumnRule,
+) -> Result<(Option<Vec<u8>>, Vec<Repair>), Refusal> {
     let mut out = b"before".to_vec();
     let result = encode(value, column, &mut out);
     let field = out.split_off(6);
@@ -61,15 +64,15 @@ pub(super) fn nulled(value: ValueRef<'_>, kind: Kind, repair: Repair) {
 
 #[test]
 fn what_stands_in() {
-    let plain = |kind| Column {
+    let plain = |kind| ColumnRule {
         kind,
         not_null: true,
         default: None,
-        answers: None,
+        input_results: None,
     };
-    let defaulted = |kind| Column {
+    let defaulted = |kind| ColumnRule {
         default: Some(b"default".to_vec()),
-        answers: None,
+        input_results: None,
         ..plain(kind)
     };
     assert_eq!(stored(Null, &column(Kind::Json)), Ok((None, vec![])));
@@ -109,16 +112,16 @@ fn what_stands_in() {
         stored(text("{"), &defaulted(Kind::Json)),
         Ok((Some(b"default".to_vec()), vec![JsonInvalid]))
     );
-    let answers = [
+    let input_results = [
         (b"1.50".to_vec(), Some(b"numeric".to_vec())),
         (b"one".to_vec(), None),
     ];
     for not_null in [false, true] {
-        let other = Column {
+        let other = ColumnRule {
             kind: Kind::Other,
             not_null,
             default: None,
-            answers: Some(Arc::new(answers.clone().into())),
+            input_results: Some(Arc::new(input_results.clone().into())),
         };
         let null = |repair, refusal| {
             if not_null {
@@ -151,7 +154,7 @@ proptest::proptest! {
             Kind::Jsonb, Kind::Date, Kind::Timestamp, Kind::TimestampTz, Kind::Uuid, Kind::Bytea,
         ];
         for kind in kinds {
-            let column = Column { kind, not_null, default: None, answers: None };
+            let column = ColumnRule { kind, not_null, default: None, input_results: None };
             for value in [Integer(integer), Real(f64::from_bits(bits)), ValueRef::Text(&bytes), Blob(&bytes)] {
                 match stored(value, &column) {
                     Ok((None, repairs)) => assert!(!not_null && !repairs.is_empty()),

@@ -1,6 +1,6 @@
 //! Whether what became of a value is what PostgreSQL would have made of it, or a change that is reported.
 
-use webui_init::value::{Column, Kind, Refusal, Repair, Repairs};
+use webui_init::value::{ColumnRule, Kind, Refusal, Repair, Repairs};
 
 use super::value::Value;
 
@@ -15,7 +15,7 @@ pub struct Tally {
 
 pub struct Case {
     pub value: Value,
-    pub column: Column,
+    pub column: ColumnRule,
     /// The COPY field and the repairs.
     pub stored: Result<(Vec<u8>, Repairs), Refusal>,
     /// The value as a literal, where it has one that PostgreSQL can be given.
@@ -36,7 +36,7 @@ pub struct Facts {
 
 impl Case {
     pub fn describe(&self) -> String {
-        let Column {
+        let ColumnRule {
             kind,
             not_null,
             default,

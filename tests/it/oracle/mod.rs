@@ -25,7 +25,7 @@ use rusqlite::types::ValueRef;
 use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, Type};
 use webui_init::json::{self, Dialect, Fault};
-use webui_init::value::{Column, Kind, encode};
+use webui_init::value::{ColumnRule, Kind, encode};
 
 use self::judge::{Case, Facts, Tally, excerpt};
 use self::random::Random;
@@ -160,11 +160,11 @@ impl<'a> Oracle<'a> {
     fn case(&self, random: &mut Random) -> Case {
         let value = random.value(self.kind);
         let default = random.one_in(2).then(|| self.default.clone());
-        let column = Column {
+        let column = ColumnRule {
             kind: self.kind,
             not_null: random.one_in(3),
             default,
-            answers: None,
+            input_results: None,
         };
         let mut field = b"before".to_vec();
         let result = encode(value.as_ref(), &column, &mut field);
@@ -194,11 +194,11 @@ impl<'a> Oracle<'a> {
                 .map_or(ValueRef::Null, |literal| ValueRef::Text(literal.as_bytes()));
             encode(
                 literal,
-                &Column {
+                &ColumnRule {
                     kind: Kind::Text,
                     not_null: false,
                     default: None,
-                    answers: None,
+                    input_results: None,
                 },
                 &mut copy,
             )
