@@ -58,3 +58,30 @@ impl From<Told> for Trouble {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Serializer;
+    use serde::ser::Error as _;
+
+    use super::*;
+
+    struct Unspeakable;
+
+    impl Serialize for Unspeakable {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("it has no JSON"))
+        }
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_made_is_a_failure_and_not_answered_as_text() {
+        let found = Ok((Unspeakable, Ok(())));
+        let ended = answer("plan", true, &Context::default(), found, |_| {
+            unreachable!("JSON was asked for")
+        });
+        let failure = ended.expect_err("nothing was written");
+        assert!(matches!(failure, Failure::Output(_)), "{failure:?}");
+        assert_eq!(failure.exit_code(), 74);
+    }
+}

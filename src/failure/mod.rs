@@ -24,7 +24,7 @@ use crate::failure::postgres::When;
 use crate::failure::row::{Context, Left, Row, Safe};
 use crate::ledger::LedgerError;
 use crate::load::error::CopyError;
-use crate::load::other_types::InputError;
+use crate::load::other_types::OtherTypesError;
 use crate::load::proof::VerifyError;
 use crate::output::log;
 use crate::output::words::count;
@@ -431,11 +431,11 @@ fn not_this_instance(why: Absent) -> Row {
     Row::new(EX_TEMPFAIL, Safe::Both, next)
 }
 
-impl From<InputError> for Failure {
-    fn from(error: InputError) -> Self {
+impl From<OtherTypesError> for Failure {
+    fn from(error: OtherTypesError) -> Self {
         match error {
-            InputError::Source(error) => error.into(),
-            InputError::Target(error) => error.into(),
+            OtherTypesError::Source(error) => error.into(),
+            OtherTypesError::Target(error) => error.into(),
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn of_target(error: &TargetError, when: When, context: &Context) -> R
             let cause = Kind::ReadOnly.words(place).unwrap_or_default();
             of_kind(Kind::ReadOnly, code, context).because(cause)
         }
+        TargetError::Pool(_) => Row::new(EX_SOFTWARE, Safe::Both, REPORT),
         TargetError::Unsupported(_) => Row::new(
             EX_CONFIG,
             Safe::Both,

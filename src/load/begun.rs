@@ -73,7 +73,7 @@ impl Begun {
         let client = Object::take(locked.target().client().await?);
         target::begin(&client).await?;
         failpoint::reach(failpoint::TRANSACTION_BEGUN);
-        locked.announce_move(&client, &plan.schema).await?;
+        locked.announce_move(&client, plan.schema()).await?;
         let transaction = target::transaction_id(&client).await?;
         Ok(Self {
             client,
@@ -146,19 +146,19 @@ impl Taken {
     /// Makes sure that nobody else was faster, and empties what the app has put there by itself.
     async fn clear(&self, taking: Taking<'_>) -> Result<(), CopyError> {
         // Only now is it certain: nobody can write any more.
-        if ledger::read(&self.client, Some(&self.plan.schema))
+        if ledger::read(&self.client, Some(self.plan.schema()))
             .await?
             .is_some()
         {
             return Err(CopyError::AlreadyMoved);
         }
-        let used = tables_in_use(&self.client, &self.plan.schema, taking.app_tables).await?;
+        let used = tables_in_use(&self.client, self.plan.schema(), taking.app_tables).await?;
         if !used.is_empty() && !self.may_set_aside(&used, taking.held).await? {
             return Err(CopyError::CameIntoUse(used.join(", ")));
         }
         let mut script: String = format!(
             "DELETE FROM webui_init.leftover WHERE target_schema = {};\n",
-            literal(&self.plan.schema)
+            literal(self.plan.schema())
         );
         if self.plan.loads(names::SEEDED) && used.is_empty() {
             // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
@@ -182,7 +182,7 @@ impl Taken {
             Held::Refused => false,
             Held::SetAside => true,
             Held::OfTheAdministrator(email) => {
-                only_the_administrator(&self.client, &self.plan.schema, used, email).await?
+                only_the_administrator(&self.client, self.plan.schema(), used, email).await?
             }
         })
     }

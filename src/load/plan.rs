@@ -1,12 +1,16 @@
 //! Owns the plan: what becomes of each table and column of the source, decided by the target's catalogue
-//! alone. Pure. Single rows that the target must refuse are `findings`', single values `value`'s.
+//! alone, before PostgreSQL is asked about values of other types. Single rows that the target must refuse are `findings`', single values `value`'s.
 
 use crate::app::names;
 use crate::postgres::catalogue::{self, Catalogue};
 use crate::sql::quote;
 use crate::sqlite::source;
 
-/// What is to be moved, and how.
+/// A plan whose values of other types PostgreSQL has not been asked about: [`Unasked::ask`] makes a [`Plan`] of it.
+#[derive(Debug)]
+pub(crate) struct Unasked(pub(super) Plan);
+
+/// What is to be moved, and how. PostgreSQL has been asked about every value of a type that `value` does not know.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Tables that both sides know.
@@ -14,7 +18,7 @@ pub(crate) struct Plan {
     /// Tables that only the source knows: kept aside whole where they hold anything.
     pub unknown: Vec<source::Table>,
     /// The schema moved into.
-    pub schema: String,
+    schema: String,
 }
 
 /// The position of a column among the source's.
@@ -50,10 +54,10 @@ pub(crate) struct Field {
     pub column: catalogue::Column,
 }
 
-impl Plan {
+impl Unasked {
     /// Plans the move of `tables` into `catalogue`.
     pub(crate) fn new(tables: &[source::Table], catalogue: &Catalogue) -> Self {
-        let mut plan = Self {
+        let mut plan = Plan {
             tables: Vec::new(),
             unknown: Vec::new(),
             schema: catalogue.schema.clone(),
@@ -67,7 +71,14 @@ impl Plan {
                 None => plan.unknown.push(table.clone()),
             }
         }
-        plan
+        Self(plan)
+    }
+}
+
+impl Plan {
+    /// The schema moved into.
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
     }
 
     /// Whether the plan loads this table.
@@ -207,11 +218,11 @@ mod tests {
             type_oid: 25,
             type_name: "text".to_owned(),
             send: "textsend".to_owned(),
-            value: value::Column {
+            value: value::ColumnRule {
                 kind: Kind::Text,
                 not_null,
                 default: None,
-                answers: None,
+                input_results: None,
             },
             has_default: false,
             sequence: None,
@@ -256,7 +267,7 @@ mod tests {
             source_table("modelfile", &["id"]),
             source_table("user", &["id", "name", "old"]),
         ];
-        let plan = Plan::new(&tables, &catalogue);
+        let Unasked(plan) = Unasked::new(&tables, &catalogue);
         assert_eq!(
             plan.unknown
                 .iter()

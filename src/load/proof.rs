@@ -94,7 +94,7 @@ pub(crate) async fn verify(
         how: Verify::Count,
         sql: digest::count_query(&format!(
             "webui_init.leftover WHERE target_schema = {}",
-            literal(&copied.plan().schema)
+            literal(copied.plan().schema())
         )),
     });
     // Starting workers takes longer than most tables do: those come first, without.

@@ -29,6 +29,9 @@ pub(crate) enum TargetError {
     /// It cannot be written to: a standby, or a database that a provider has set to read-only.
     #[error("PostgreSQL is read-only: a standby, or default_transaction_read_only is on")]
     ReadOnly,
+    /// The pool of connections: closed, or made without what it needs. A fault of this program.
+    #[error("no connection could be had")]
+    Pool(#[source] Box<dyn StdError + Send + Sync>),
     /// A server that the move is not made for.
     #[error("{0}")]
     Unsupported(String),
@@ -58,6 +61,7 @@ impl TargetError {
             Self::Postgres { source, .. } => classify(source),
             Self::Stalled | Self::ReadOnly => Class::Transient,
             Self::MayNot(_) => Class::Refused,
+            Self::Pool(_) => Class::Other,
             Self::Tls(_)
             | Self::Unsupported(_)
             | Self::Unable { .. }

@@ -91,7 +91,7 @@ impl Target {
         let pool = Pool::builder(manager)
             .max_size(3)
             .build()
-            .map_err(|error| TargetError::Unsupported(error.to_string()))?;
+            .map_err(|error| TargetError::Pool(error.into()))?;
         Ok(Self {
             pool,
             connector,
@@ -132,7 +132,7 @@ impl Target {
                 doing: "did not accept the connection",
                 source,
             }),
-            Ok(Err(error)) => Err(TargetError::Unsupported(error.to_string())),
+            Ok(Err(error)) => Err(TargetError::Pool(error.into())),
             Err(_) => Err(TargetError::Stalled),
         }
     }
@@ -270,4 +270,25 @@ pub(crate) async fn at_work(client: &Client, transaction: &str) -> Result<bool, 
         ),
     )?;
     Ok(row.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::dsn::LibpqEnv;
+    use crate::postgres::error::{Class, chain};
+
+    #[tokio::test]
+    async fn a_pool_that_is_closed_is_not_a_server_that_is_too_old() {
+        let dsn =
+            Dsn::parse("postgresql://u@127.0.0.1/d", &LibpqEnv::default()).expect("an address");
+        let target = Target::new(&dsn, None).expect("a pool");
+        target.close();
+        let error = target.client().await.expect_err("the pool is closed");
+        assert_eq!(error.class(), Class::Other);
+        assert_eq!(
+            chain(&error),
+            "no connection could be had: Pool has been closed"
+        );
+    }
 }

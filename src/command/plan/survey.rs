@@ -18,8 +18,7 @@ use crate::convert::reason::Reason;
 use crate::failure::Failure;
 use crate::load::findings::{Findings, RefusedRow};
 use crate::load::foresee::foresee;
-use crate::load::other_types;
-use crate::load::plan::Plan;
+use crate::load::plan::{Plan, Unasked};
 use crate::load::reader::{self, Discard, TableTally};
 use crate::load::report::Report;
 use crate::output::clock;
@@ -280,14 +279,14 @@ impl Survey {
 
 /// Goes the way of the move, round by round, with a temporary table in place of the real ones.
 async fn foretell(
-    mut source: Source,
+    source: Source,
     client: &Client,
     server: &Server,
     catalogue: Catalogue,
     unforeseen: &mut Vec<String>,
 ) -> Result<Report, Failure> {
-    let mut plan = Plan::new(&source.tables, &catalogue);
-    source = other_types::ask(client, source, &mut plan).await?;
+    let plan = Unasked::new(&source.tables, &catalogue);
+    let (mut source, plan) = plan.ask(client, source).await?;
     let mut refused: Vec<RefusedRow> = Vec::new();
     loop {
         let tallies;
@@ -345,9 +344,9 @@ async fn foretell_by_source(
         .tables
         .iter()
         .filter(|table| migrations.may_know(&table.name));
-    let catalogue = foresee(source.connection(), known).map_err(|error| source.failed(error))?;
-    let mut plan = Plan::new(&source.tables, &catalogue);
-    schema.clone_into(&mut plan.schema);
+    let foreseen = foresee(source.connection(), schema, known);
+    let foreseen = foreseen.map_err(|error| source.failed(error))?;
+    let plan = foreseen.plan(&source.tables);
     let refused: Vec<RefusedRow> = sharing
         .iter()
         .flat_map(|group| group.iter().skip(1))
@@ -358,7 +357,7 @@ async fn foretell_by_source(
         })
         .collect();
     let reading = on_source(source, move |source| {
-        read(source, &plan, &catalogue, &refused)
+        read(source, &plan, foreseen.catalogue(), &refused)
     });
     let (_, (_, tallies)) = reading.await?;
     Ok(Report::new(&tallies, BTreeMap::new()))

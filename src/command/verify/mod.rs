@@ -12,8 +12,7 @@ use crate::command::frame::Controls;
 use crate::command::open::open_to_read;
 use crate::command::verify::compare::{Held, compare, rows_of};
 use crate::failure::Failure;
-use crate::load::other_types;
-use crate::load::plan::Plan;
+use crate::load::plan::Unasked;
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::target::{Server, Target};
 use crate::settings::Settings;
@@ -136,8 +135,8 @@ async fn compare_tables(
     };
     let client = target.client().await?;
     let catalogue = Catalogue::read(&client, &server.schema).await?;
-    let mut plan = Plan::new(&source.tables, &catalogue);
-    let source = other_types::ask(&client, source, &mut plan).await?;
+    let plan = Unasked::new(&source.tables, &catalogue);
+    let (source, plan) = plan.ask(&client, source).await?;
     let held = Held::read(&client, &server.schema, &plan).await?;
     let upgraded = again.is_some();
     let compared = off_thread(move || {

@@ -174,7 +174,7 @@ impl TableReader<'_> {
             .map(|(at, column)| (SourceColumn(at), column))
             .filter(|(at, _)| concerned(*at));
         let values = columns.map(|(at, column)| (column.name.as_str(), value_of(row, at)));
-        stream.leftover(&self.plan.schema, self.table.name(), rowid, reason, values);
+        stream.leftover(self.plan.schema(), self.table.name(), rowid, reason, values);
         let kept = tally.leftovers.entry(reason.clone()).or_default();
         kept.add(|| key(&self.table.source, &self.table.keys(), rowid, row));
     }
@@ -234,7 +234,7 @@ pub(super) fn read_unknown<S: Sink>(
             .enumerate()
             .map(|(at, column)| (column.name.as_str(), value_of(row, SourceColumn(at))));
         stream.leftover(
-            &plan.schema,
+            plan.schema(),
             &table.name,
             rowid,
             &Reason::UnknownTable,

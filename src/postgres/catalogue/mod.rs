@@ -36,7 +36,7 @@ pub(crate) struct Column {
     /// The function that gives a value its binary form.
     pub send: String,
     /// How values are converted.
-    pub value: value::Column,
+    pub value: value::ColumnRule,
     /// Whether PostgreSQL fills it in where nothing is given.
     pub has_default: bool,
     /// The sequence behind its default, qualified and quoted.
@@ -130,11 +130,11 @@ fn described(columns: Vec<Row>) -> Described {
             type_oid: row.get(2),
             type_name: row.get(4),
             send: row.get(10),
-            value: value::Column {
+            value: value::ColumnRule {
                 kind,
                 not_null: row.get(5),
                 default: None,
-                answers: None,
+                input_results: None,
             },
             has_default: row.get::<_, Option<String>>(6).is_some() || row.get(8),
             sequence: row.get(7),
