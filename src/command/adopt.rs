@@ -32,7 +32,7 @@ pub(crate) async fn adopt(settings: &Settings, controls: &Controls) -> Result<St
     let summary = target.summary().to_owned();
     let refused = |why: String| {
         Failure::from(Refusal::NothingToAdopt {
-            target: summary,
+            target: summary.clone(),
             why,
         })
     };
