@@ -186,7 +186,8 @@ fn without_a_source(seen: &Seen, asked: Asked) -> Decision {
         Decision::Refuse(Why::MovedBefore)
     } else if asked.named && !there {
         Decision::Refuse(Why::NamedAbsent)
-    } else if seen.source == SeenSource::NoFolder {
+    } else if seen.source == SeenSource::NoFolder && asked.migrations_enabled {
+        // Where it may not make its tables, no app comes up empty; and a replica need not have a volume.
         Decision::Refuse(Why::NoFolder)
     } else if seen.source == SeenSource::Traces {
         Decision::Refuse(Why::Traces)
@@ -270,6 +271,10 @@ mod tests {
             named: true,
             ..ASKED
         };
+        let replica = Asked {
+            migrations_enabled: false,
+            ..ASKED
+        };
         let none = Asked {
             expected: Expected::Nothing,
             named: true,
@@ -285,6 +290,7 @@ mod tests {
             (SeenSource::Traces, ASKED, refuse(Why::Traces)),
             (SeenSource::Traces, named, refuse(Why::NamedAbsent)),
             (SeenSource::NoFolder, ASKED, refuse(Why::NoFolder)),
+            (SeenSource::NoFolder, replica, Decision::Fresh),
             (SeenSource::NoFolder, named, refuse(Why::NamedAbsent)),
             (SeenSource::Traces, none, Decision::Fresh),
             (SeenSource::NoFolder, none, Decision::Fresh),

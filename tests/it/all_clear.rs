@@ -56,6 +56,7 @@ fn what_is_gone_since_the_move_is_missing() {
         ("DROP SCHEMA webui_init CASCADE", "nothing has been moved"),
     ] {
         let database = server.create_database("gone");
+        source.forget_the_move();
         boot(&source, &database.url()).run().expect(0);
         verify(&source, &database).expect(0);
         database.query(gone);

@@ -166,7 +166,8 @@ fn the_path_may_be_named_and_may_be_odd() {
         .env("WEBUI_INIT_SQLITE_PATH", &path);
     program.run().expect(0);
     expect_moved(&source, &database);
-    assert_eq!(fs::read_dir(folder.path()).expect("our folder").count(), 2);
+    // The two files, and the receipt.
+    assert_eq!(fs::read_dir(folder.path()).expect("our folder").count(), 3);
 }
 
 /// Another user than the one who owns the data folder, with the program where they may run it.
