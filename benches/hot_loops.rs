@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use rusqlite::types::ValueRef;
 use webui_init::digest::RowHash;
 use webui_init::json::{self, Dialect};
-use webui_init::value::{self, Column, Kind};
+use webui_init::value::{self, ColumnRule, Kind};
 
 const PROSE: &str = include_str!("../docs/design.md");
 const CODE: &str = include_str!("../src/convert/value/mod.rs");
@@ -42,12 +42,12 @@ fn chat(content: impl Fn(&str) -> String) -> String {
     serde_json::json!({"title": "A chat", "history": {"messages": messages}}).to_string()
 }
 
-fn column(kind: Kind) -> Column {
-    Column {
+fn column(kind: Kind) -> ColumnRule {
+    ColumnRule {
         kind,
         not_null: false,
         default: None,
-        answers: None,
+        input_results: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::command::adopt::adopt;
 use crate::command::answer::{Found, answer};
 use crate::command::backup::{self, Backup};
 use crate::command::boot;
@@ -15,11 +16,13 @@ use crate::command::verify::{self, Audit};
 use crate::failure::Failure;
 use crate::failure::codes::EX_SOFTWARE;
 use crate::failure::row::{Context, Doing};
+use crate::ledger::receipt::{self, Receipt, State};
 use crate::output::log::{self, LogFormat};
 use crate::output::secret::Redactor;
 use crate::output::stdout::out;
+use crate::postgres::error::chain;
 use crate::process::exec::{self, EnvironmentChanges};
-use crate::settings::{self, Settings, Start, variables};
+use crate::settings::{self, OnFailure, PassThrough, Settings, Start, variables};
 
 const HELP: &str = "\
 webui-init moves Open WebUI's data from SQLite to PostgreSQL exactly once, then starts Open WebUI.
@@ -30,6 +33,7 @@ Usage:
   webui-init plan [--json]                 tell what a move would do; writes nothing
   webui-init verify [--json]               compare the old database with PostgreSQL now
   webui-init leftovers [--json]            list what could not be stored as it was
+  webui-init adopt                         record that PostgreSQL, restored, holds what was moved
   webui-init backup --to FILE [--compress] [--json]
                                            copy the old database, also while it is in use
 
@@ -49,6 +53,7 @@ const VERSION: &str = concat!("webui-init ", env!("CARGO_PKG_VERSION"), "\n");
 enum Command {
     Boot(Vec<OsString>),
     Migrate,
+    Adopt,
     Plan { json: bool },
     Verify { json: bool },
     Leftovers { json: bool },
@@ -107,6 +112,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
             "boot needs the command to start: webui-init boot -- COMMAND [ARGUMENT…]".to_owned(),
         )),
         ["migrate"] => Ok(Command::Migrate),
+        ["adopt"] => Ok(Command::Adopt),
         ["plan", flags @ ..] => json_flag("plan", flags).map(|json| Command::Plan { json }),
         ["verify", flags @ ..] => json_flag("verify", flags).map(|json| Command::Verify { json }),
         ["leftovers", flags @ ..] => {
@@ -116,7 +122,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failure> 
         ["-h" | "--help" | "help", ..] => Ok(Command::Help),
         ["-V" | "--version", ..] => Ok(Command::Version),
         [] => Err(Failure::Usage("no command given".to_owned())),
-        [known @ "migrate", extra, ..] => Err(Failure::Usage(format!(
+        [known @ ("migrate" | "adopt"), extra, ..] => Err(Failure::Usage(format!(
             "{known} takes no argument {extra:?}"
         ))),
         [unknown, ..] => Err(Failure::Usage(format!("unknown command {unknown:?}"))),
@@ -161,14 +167,14 @@ fn backup_options(arguments: &[OsString]) -> Result<BackupOptions, Failure> {
 fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     context.doing = match command {
         Command::Boot(_) => Doing::Boot,
-        Command::Migrate => Doing::Migrate,
+        Command::Migrate | Command::Adopt => Doing::Migrate,
         _ => Doing::Reading,
     };
     match command {
         Command::Boot(app) => match start(context)? {
-            Start::PassThrough(changes, warnings) => {
-                warn(&warnings);
-                become_the_app(&app, &changes)
+            Start::PassThrough(start) => {
+                warn(&start);
+                become_the_app(&app, &start.changes)
             }
             Start::Prepare(settings) => {
                 let (settings, start) = with_runtime(|controls| async move {
@@ -182,11 +188,19 @@ fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         },
         Command::Migrate => match start(context)? {
             Start::PassThrough(..) => Ok(()),
-            Start::Prepare(settings) => {
+            Start::Prepare(mut settings) => {
+                // It starts nothing, so there is nothing to start on SQLite: whoever waits for it must hear of the failure.
+                settings.on_failure = OnFailure::Exit;
                 with_runtime(|controls| async move { boot::prepare(&settings, &controls).await })
                     .map(drop)
             }
         },
+        Command::Adopt => {
+            let settings = with_target(context)?;
+            let adopted =
+                with_runtime(|controls| async move { adopt(&settings, &controls).await })?;
+            out(&format!("{adopted}\n")).map_err(Failure::Output)
+        }
         Command::Plan { json } => {
             let found = plan(context);
             answer("plan", json, context, found, Survey::text)
@@ -262,12 +276,35 @@ fn become_the_app(app: &[OsString], changes: &EnvironmentChanges) -> Result<(), 
 }
 
 /// Says what a start without PostgreSQL is warned about: mostly nothing.
-fn warn(warnings: &[String]) {
+fn warn(start: &PassThrough) {
+    let mut warnings = start.warnings.clone();
+    if !start.disabled && receipt::is_there(&start.source) {
+        warnings.extend(newer_data_elsewhere(&start.source));
+    }
     if !warnings.is_empty() {
         install_default_log();
     }
-    for warning in warnings {
+    for warning in &warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+/// What a receipt says of a database that is about to be used again.
+fn newer_data_elsewhere(source: &Path) -> Option<String> {
+    let source_name = source.display();
+    match Receipt::beside(source) {
+        Ok(Some(receipt)) if receipt.state == State::Moved => Some(format!(
+            "the data of {source_name} was moved at {}, into {}, and DATABASE_URL names no PostgreSQL: Open WebUI starts on the old \
+             file, without what was written since. To go on with the newer data, set DATABASE_URL again.",
+            receipt.at,
+            receipt.place()
+        )),
+        Ok(_) => None,
+        Err(error) => Some(format!(
+            "a receipt beside {source_name} says that its data was moved into PostgreSQL ({}), and DATABASE_URL names none: Open WebUI \
+             starts on the old file, without what was written since.",
+            chain(&error)
+        )),
     }
 }
 

@@ -17,6 +17,9 @@
 //! The modules below are in the order of layers, the highest first: one imports from lower groups and from its own
 //! folder, never from above or beside. `tests/it/layers.rs` reads this order and the imports.
 
+// `pub` is for what tests, benches and fuzzing use; the compiler then sees what nothing else uses.
+#![warn(unreachable_pub)]
+
 // The command line.
 pub mod cli;
 

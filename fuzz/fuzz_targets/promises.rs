@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 use webui_init::dsn::{Dsn, LibpqEnv, backend};
 use webui_init::json::{Dialect, Fault, Mend, mend};
-use webui_init::value::{self, Column, Kind, Repair};
+use webui_init::value::{self, ColumnRule, Kind, Repair};
 
 /// JSON is mended into what a strict reader accepts, once and for all; valid JSON stays byte for byte.
 pub fn json(input: &[u8]) {
@@ -21,11 +21,11 @@ pub fn json(input: &[u8]) {
 
 /// The field that is sent for these bytes.
 fn field(input: &[u8], kind: Kind) {
-    let column = Column {
+    let column = ColumnRule {
         kind,
         not_null: true,
         default: None,
-        answers: None,
+        input_results: None,
     };
     let mut sent = b"before".to_vec();
     let result = value::encode(value_of(input), &column, &mut sent);

@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::app::Migrations;
+use crate::app::{Migrations, names};
 use crate::postgres::error::{TargetError, failed};
 use crate::postgres::target;
+use crate::sql::quote;
 use crate::sqlite::source::{Source, SourceError};
 
 /// The app's unique index over the addresses in lower case (its revision f0bd01a18a3d).
-pub const INDEX: &str = "uq_user_email_lower";
+pub(crate) const INDEX: &str = "uq_user_email_lower";
 
 /// One account.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub(crate) struct Account {
     /// Its row id.
     pub rowid: i64,
     /// Its id in the app.
@@ -29,7 +30,7 @@ pub struct Account {
 ///
 /// # Errors
 /// SQLite cannot read the table.
-pub fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
+pub(crate) fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
     let has = |name: &str| {
         let mut tables = source.tables.iter().filter(|table| table.name == "user");
         tables.any(|table| table.columns.iter().any(|column| column.name == name))
@@ -57,12 +58,35 @@ pub fn read(source: &Source) -> Result<Vec<Account>, SourceError> {
     read().map_err(|error| source.failed(error))
 }
 
+/// Whether each of these accounts, of which there are some, is in PostgreSQL too.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(crate) async fn all_there(
+    client: &Client,
+    schema: &str,
+    accounts: &[Account],
+) -> Result<bool, TargetError> {
+    let ids: Vec<&str> = accounts.iter().map(|one| one.id.as_str()).collect();
+    let sql = format!(
+        "SELECT count(DISTINCT id) FROM {}.{} WHERE id = ANY ($1)",
+        quote(schema),
+        quote(names::USER)
+    );
+    let row = target::brief(
+        client.query_typed_one(&sql, &[(&ids, Type::TEXT_ARRAY)]),
+        failed("did not tell whose accounts it holds"),
+    )
+    .await?;
+    Ok(!ids.is_empty() && usize::try_from(row.get::<_, i64>(0)) == Ok(ids.len()))
+}
+
 /// The accounts that share an address as PostgreSQL's `lower` sees it: whether it folds more than ASCII depends
 /// on the database.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn sharing(
+pub(crate) async fn sharing(
     client: &Client,
     accounts: Vec<Account>,
 ) -> Result<Vec<Vec<Account>>, TargetError> {
@@ -85,7 +109,7 @@ pub async fn sharing(
 ///
 /// # Errors
 /// SQLite cannot read the table.
-pub fn in_the_way_of_upgrade(
+pub(crate) fn in_the_way_of_upgrade(
     source: &Source,
     migrations: &Migrations,
 ) -> Result<Vec<Vec<Account>>, SourceError> {
@@ -122,7 +146,7 @@ fn group(accounts: impl Iterator<Item = (Account, String)>) -> Vec<Vec<Account>>
 }
 
 /// The groups for people: ids, never addresses.
-pub fn names(groups: &[Vec<Account>]) -> String {
+pub(crate) fn names(groups: &[Vec<Account>]) -> String {
     let groups = groups.iter().map(|group| {
         let ids = group
             .iter()

@@ -23,7 +23,7 @@ use crate::settings::{AppSettings, DATABASE_PARTS};
 
 /// Why the app's schema step failed.
 #[derive(Debug, Error)]
-pub enum AppError {
+pub(crate) enum AppError {
     /// The interpreter or command could not be started.
     #[error("{program} could not be started for Open WebUI's schema step")]
     Start {
@@ -71,7 +71,7 @@ pub enum AppError {
 
 /// The one database that a schema step works on.
 #[derive(Debug, Clone, Copy)]
-pub enum Database<'a> {
+pub(crate) enum Database<'a> {
     /// PostgreSQL.
     Target(&'a Dsn),
     /// The private copy of the source.
@@ -80,7 +80,7 @@ pub enum Database<'a> {
 
 impl Database<'_> {
     /// Its name in messages.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Target(_) => "PostgreSQL",
             Self::Copy(_) => "the private copy of webui.db",
@@ -97,7 +97,7 @@ impl Database<'_> {
 
 /// Open WebUI as installed in the image.
 #[derive(Debug)]
-pub struct App<'a> {
+pub(crate) struct App<'a> {
     settings: &'a AppSettings,
     /// A folder of our own that the child takes for its data volume: importing the app may create or
     /// rename files there.
@@ -106,7 +106,7 @@ pub struct App<'a> {
 
 impl<'a> App<'a> {
     /// The app of `settings`, kept away from the real data volume by `data_dir`.
-    pub fn new(settings: &'a AppSettings, data_dir: Option<&Path>) -> Self {
+    pub(crate) fn new(settings: &'a AppSettings, data_dir: Option<&Path>) -> Self {
         Self {
             settings,
             data_dir: data_dir.map(Path::to_owned),
@@ -118,7 +118,7 @@ impl<'a> App<'a> {
     }
 
     /// The texts of the migration scripts in the image; empty where there are none to read.
-    pub fn migrations(&self) -> Migrations {
+    pub(crate) fn migrations(&self) -> Migrations {
         let scripts = std::fs::read_dir(self.package().join("migrations/versions"))
             .into_iter()
             .flatten()
@@ -138,7 +138,7 @@ impl<'a> App<'a> {
     ///
     /// # Errors
     /// [`AppError::SchemaUnknown`].
-    pub fn check_schema(&self, session: Option<&str>) -> Result<(), AppError> {
+    pub(crate) fn check_schema(&self, session: Option<&str>) -> Result<(), AppError> {
         let Some(wanted) = self.settings.schema.as_deref() else {
             return Ok(());
         };
@@ -158,7 +158,7 @@ impl<'a> App<'a> {
     ///
     /// # Errors
     /// [`AppError::Start`], as the step itself would end.
-    pub fn check_there(&self) -> Result<(), AppError> {
+    pub(crate) fn check_there(&self) -> Result<(), AppError> {
         if self.settings.schema_command.is_some() {
             return Ok(());
         }
@@ -184,7 +184,7 @@ impl<'a> App<'a> {
     /// # Errors
     /// The command cannot be started or fails. An exit status of 0 proves nothing: the caller reads the
     /// revision afterwards.
-    pub async fn upgrade(&self, database: Database<'_>) -> Result<(), AppError> {
+    pub(crate) async fn upgrade(&self, database: Database<'_>) -> Result<(), AppError> {
         let mut command = self.command();
         self.environment(&mut command, database);
         command
@@ -275,7 +275,7 @@ impl<'a> App<'a> {
 
 /// What the image's migration scripts tell without being run.
 #[derive(Debug, Default)]
-pub struct Migrations {
+pub(crate) struct Migrations {
     revisions: BTreeSet<String>,
     replaced: BTreeSet<String>,
     tables: BTreeSet<String>,
@@ -307,18 +307,18 @@ impl Migrations {
     }
 
     /// The one revision that no other follows; none where the scripts do not form a single line.
-    pub fn head(&self) -> Option<String> {
+    pub(crate) fn head(&self) -> Option<String> {
         let mut heads = self.revisions.difference(&self.replaced);
         heads.next().filter(|_| heads.next().is_none()).cloned()
     }
 
     /// Whether a script speaks of such a name, in quotes; also where there are no scripts to ask.
-    pub fn may_know(&self, table: &str) -> bool {
+    pub(crate) fn may_know(&self, table: &str) -> bool {
         self.words.is_empty() || self.words.contains(table)
     }
 
     /// Whether the image knows this revision; unknown where there are no scripts to ask.
-    pub fn know(&self, revision: &str) -> Option<bool> {
+    pub(crate) fn know(&self, revision: &str) -> Option<bool> {
         (!self.revisions.is_empty()).then(|| self.revisions.contains(revision))
     }
 }
@@ -358,11 +358,11 @@ fn assigned(script: &str, variable: &str) -> Option<String> {
 /// Which tables are Open WebUI's: those of the source, and those that the image's migration scripts make or
 /// rename. Another application's tables in the same schema are neither.
 #[derive(Debug, Default)]
-pub struct AppTables(BTreeSet<String>);
+pub(crate) struct AppTables(BTreeSet<String>);
 
 impl AppTables {
     /// The tables of the source and of the scripts.
-    pub fn new<'a>(source: impl Iterator<Item = &'a str>, migrations: &Migrations) -> Self {
+    pub(crate) fn new<'a>(source: impl Iterator<Item = &'a str>, migrations: &Migrations) -> Self {
         Self(
             source
                 .map(str::to_owned)
@@ -372,7 +372,7 @@ impl AppTables {
     }
 
     /// Whether `table` is the app's.
-    pub fn include(&self, table: &str) -> bool {
+    pub(crate) fn include(&self, table: &str) -> bool {
         self.0.contains(table)
     }
 }

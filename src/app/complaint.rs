@@ -9,7 +9,7 @@ const KEPT: usize = 400;
 
 /// What a schema step said, as far as an error repeats it.
 #[derive(Debug, Clone, Default)]
-pub struct Complaint {
+pub(crate) struct Complaint {
     /// The last line that named an error, without the wrapping of `SQLAlchemy`.
     pub cause: Option<String>,
     /// The revision that Alembic was going to, and its title: `38d63c18f30f, Add oauth_session table`.
@@ -21,7 +21,7 @@ pub struct Complaint {
 
 impl Complaint {
     /// Takes one line of output, in the order in which they come.
-    pub fn hear(&mut self, line: &str) {
+    pub(crate) fn hear(&mut self, line: &str) {
         if let Some((_, step)) = line.split_once("Running upgrade ") {
             self.step = step.split_once("-> ").map(|(_, to)| to.trim().to_owned());
             self.steps += 1;
@@ -36,7 +36,7 @@ impl Complaint {
     }
 
     /// Whether the cause has these words.
-    pub fn names(&self, words: &str) -> bool {
+    pub(crate) fn names(&self, words: &str) -> bool {
         self.cause
             .as_ref()
             .is_some_and(|cause| cause.contains(words))
@@ -45,7 +45,7 @@ impl Complaint {
 
 impl Complaint {
     /// All that it said, as it came; the end of it, if it was much.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         Vec::from(self.lines.clone()).join("\n")
     }
 }

@@ -13,7 +13,7 @@ use crate::sql::{literal, quote};
 ///
 /// # Errors
 /// PostgreSQL's, above all a missing privilege.
-pub async fn tables_in_use(
+pub(crate) async fn tables_in_use(
     client: &Client,
     schema: &str,
     app_tables: &AppTables,

@@ -2,21 +2,25 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::app::Migrations;
+use crate::app::{Migrations, names};
 use crate::postgres::error::{TargetError, failed};
 use crate::postgres::target::{Target, brief};
 use crate::sql::quote;
 use crate::sqlite::source::{Source, SourceError};
 
-/// The app's revision in `schema`; none before its Alembic has run.
+/// The app's revision in `schema`; none before its Alembic has run, or where a table of that name is none of Alembic's.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn of_target(target: &Target, schema: &str) -> Result<Option<String>, TargetError> {
+pub(crate) async fn of_target(
+    target: &Target,
+    schema: &str,
+) -> Result<Option<String>, TargetError> {
     let client = target.client().await?;
     let sql = format!(
-        "SELECT version_num::text FROM {}.alembic_version",
-        quote(schema)
+        "SELECT version_num::text FROM {}.{}",
+        quote(schema),
+        names::ALEMBIC
     );
     match brief(
         client.query_typed_opt(&sql, &[]),
@@ -26,7 +30,9 @@ pub async fn of_target(target: &Target, schema: &str) -> Result<Option<String>, 
     {
         Ok(row) => Ok(row.map(|row| row.get(0))),
         Err(TargetError::Postgres { source, .. })
-            if source.code() == Some(&SqlState::UNDEFINED_TABLE) =>
+            if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN]
+                .iter()
+                .any(|code| source.code() == Some(code)) =>
         {
             Ok(None)
         }
@@ -38,7 +44,7 @@ pub async fn of_target(target: &Target, schema: &str) -> Result<Option<String>, 
 ///
 /// # Errors
 /// [`SourceError::Newer`].
-pub fn refuse_newer(source: &Source, migrations: &Migrations) -> Result<(), SourceError> {
+pub(crate) fn refuse_newer(source: &Source, migrations: &Migrations) -> Result<(), SourceError> {
     match &source.revision {
         Some(revision) if migrations.know(revision) == Some(false) => Err(SourceError::Newer {
             path: source.name().to_owned(),

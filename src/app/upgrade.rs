@@ -15,7 +15,7 @@ use crate::sqlite::thread::on_source;
 
 /// Why there is no upgraded copy.
 #[derive(Debug, Error)]
-pub enum UpgradeError {
+pub(crate) enum UpgradeError {
     /// The source cannot be copied, or is newer than the image.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -36,7 +36,7 @@ pub enum UpgradeError {
 ///
 /// # Errors
 /// No room, or the app's own upgrade fails.
-pub async fn upgrade_copy(
+pub(crate) async fn upgrade_copy(
     settings: &AppSettings,
     reporter: &Reporter,
     original: Source,

@@ -8,13 +8,13 @@ use crate::output::stdout::{Document, Trouble, say};
 use crate::settings::Settings;
 
 /// What a command found, and the failure that follows from it.
-pub type Found<T> = (T, Result<(), Failure>);
+pub(crate) type Found<T> = (T, Result<(), Failure>);
 
 /// Writes what `command` found to stdout.
 ///
 /// # Errors
 /// The failure that follows from it, or the one that kept it from finding anything.
-pub fn answer<T: Serialize>(
+pub(crate) fn answer<T: Serialize>(
     command: &str,
     json: bool,
     context: &Context,
@@ -40,7 +40,7 @@ pub fn answer<T: Serialize>(
 }
 
 /// What a failure of a command that only reads depends on.
-pub fn reading(settings: &Settings) -> Context {
+pub(crate) fn reading(settings: &Settings) -> Context {
     Context {
         doing: Doing::Reading,
         place: settings.dsn.place(),
@@ -56,5 +56,32 @@ impl From<Told> for Trouble {
             safe: told.safe,
             next: told.next,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serializer;
+    use serde::ser::Error as _;
+
+    use super::*;
+
+    struct Unspeakable;
+
+    impl Serialize for Unspeakable {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("it has no JSON"))
+        }
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_made_is_a_failure_and_not_answered_as_text() {
+        let found = Ok((Unspeakable, Ok(())));
+        let ended = answer("plan", true, &Context::default(), found, |_| {
+            unreachable!("JSON was asked for")
+        });
+        let failure = ended.expect_err("nothing was written");
+        assert!(matches!(failure, Failure::Output(_)), "{failure:?}");
+        assert_eq!(failure.exit_code(), 74);
     }
 }

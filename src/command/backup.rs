@@ -21,7 +21,7 @@ use crate::sqlite::thread::{off_thread, on_source};
 
 /// A copy that is complete.
 #[derive(Debug, Serialize)]
-pub struct Backup {
+pub(crate) struct Backup {
     /// The database that was copied.
     pub source: String,
     /// The copy.
@@ -43,7 +43,7 @@ impl Backup {
     }
 
     /// For people.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!(
             "{} was copied to {} ({}{}), and the copy passed SQLite's integrity check",
             self.source,
@@ -58,7 +58,7 @@ impl Backup {
 ///
 /// # Errors
 /// There is none, no room or no permission, or the copy does not pass SQLite's check. Nothing is left at `to` then.
-pub async fn back_up(
+pub(crate) async fn back_up(
     settings: &SourceSettings,
     controls: &Controls,
     to: &Path,
@@ -108,7 +108,7 @@ pub async fn back_up(
 ///
 /// # Errors
 /// As [`back_up`].
-pub async fn back_up_source(
+pub(crate) async fn back_up_source(
     controls: &Controls,
     source: Source,
     folder: &Path,

@@ -7,16 +7,25 @@ use crate::settings::{Expected, OnConflict, Settings};
 
 /// What was seen on both sides of a database that has no record of a move, or none that can be believed.
 #[derive(Debug, Default)]
-pub struct Seen {
+#[allow(clippy::struct_excessive_bools, reason = "facts, each seen by itself")]
+pub(crate) struct Seen {
     /// The record of a move.
     pub record: SeenRecord,
     /// What lies where the source is expected.
     pub source: SeenSource,
     /// Tables of the app that hold rows in PostgreSQL. Asked for only where there is something to move.
     pub in_use: Vec<String>,
+    /// Whether PostgreSQL holds nothing but the administrator whom the app makes by itself.
+    pub only_the_administrator: bool,
+    /// Whether PostgreSQL has users, or a table of them that is locked. Asked for only where there is nothing to move.
+    pub users: bool,
     /// Whether a move into a database without users was begun and not completed. Asked for only where there is nothing
     /// to move.
     pub begun: bool,
+    /// Whether the tables in PostgreSQL are another application's.
+    pub strangers: bool,
+    /// Whether a receipt beside the source says that its data was moved before.
+    pub receipt: bool,
     /// Whether the pause after failed moves is not over yet.
     pub pausing: bool,
     /// All that a move would fail at; a start is refused for the first.
@@ -25,7 +34,7 @@ pub struct Seen {
 
 /// What PostgreSQL says of a move.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SeenRecord {
+pub(crate) enum SeenRecord {
     /// There is no record.
     #[default]
     Absent,
@@ -37,10 +46,14 @@ pub enum SeenRecord {
 
 /// What lies where the source is expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SeenSource {
-    /// No file.
+pub(crate) enum SeenSource {
+    /// No file, and nothing that tells of one.
     #[default]
     Absent,
+    /// No file, but what lies beside it where people have used the app.
+    Traces,
+    /// The folder that it should be in is missing.
+    NoFolder,
     /// A file in which nobody has an account.
     WithoutUsers,
     /// A file with accounts: there is something to move.
@@ -49,13 +62,15 @@ pub enum SeenSource {
 
 /// What the settings ask for, as far as it decides.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `WEBUI_INIT_ON_CONFLICT`.
     pub on_conflict: OnConflict,
     /// `ENABLE_DB_MIGRATIONS`.
     pub migrations_enabled: bool,
     /// `WEBUI_INIT_SOURCE`.
     pub expected: Expected,
+    /// Whether `WEBUI_INIT_SQLITE_PATH` names the source.
+    pub named: bool,
     /// `WEBUI_INIT_MOVE_AGAIN`.
     pub move_again: bool,
 }
@@ -66,6 +81,7 @@ impl From<&Settings> for Asked {
             on_conflict: settings.on_conflict,
             migrations_enabled: settings.migrations_enabled,
             expected: settings.expectation.source,
+            named: settings.expectation.named,
             move_again: settings.expectation.move_again,
         }
     }
@@ -73,7 +89,7 @@ impl From<&Settings> for Asked {
 
 /// What a start comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The app starts on PostgreSQL as it is: there is nothing to move.
     Fresh,
     /// The app starts on PostgreSQL, which is in use; the source stays as it is.
@@ -96,27 +112,40 @@ pub enum Decision {
 
 /// Why a start is refused although nothing broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// A move is recorded, and its users are gone from PostgreSQL, but not from the source.
     UsersGone,
     /// The data has gone back to SQLite since it was moved.
     Returned,
+    /// The tables in PostgreSQL are another application's.
+    Strangers,
+    /// A receipt says that the data was moved, and PostgreSQL has no record of it.
+    MovedBefore,
+    /// `WEBUI_INIT_SQLITE_PATH` names a file that is not there.
+    NamedAbsent,
+    /// The data folder is missing.
+    NoFolder,
+    /// People have used the app here, and the file is not there.
+    Traces,
+    /// `WEBUI_INIT_SOURCE=required`, and there is no data to move.
+    Required,
 }
 
 /// What a start comes to.
-pub fn decide(seen: &Seen, asked: Asked) -> Decision {
+pub(crate) fn decide(seen: &Seen, asked: Asked) -> Decision {
     if seen.record != SeenRecord::Absent {
         return with_a_record(seen, asked);
     }
-    if seen.source != SeenSource::WithUsers {
-        // Between a failed attempt and the next one, no app without users may be started: whoever sees the data moves it.
-        return if seen.begun {
-            Decision::Wait(Absent::SeesNoSource)
-        } else {
-            Decision::Fresh
-        };
+    if seen.source != SeenSource::WithUsers || asked.expected == Expected::Nothing {
+        return without_a_source(seen, asked);
     }
-    if !seen.in_use.is_empty() {
+    if seen.strangers {
+        return Decision::Refuse(Why::Strangers);
+    }
+    if seen.receipt && !asked.move_again {
+        return Decision::Refuse(Why::MovedBefore);
+    }
+    if !seen.in_use.is_empty() && !seen.only_the_administrator {
         match asked.on_conflict {
             // An app without users is anybody's; so it is not started beside a source that has some.
             OnConflict::Keep if seen.in_use.iter().any(|table| table == names::USER) => {
@@ -139,6 +168,36 @@ pub fn decide(seen: &Seen, asked: Asked) -> Decision {
     }
 }
 
+/// There is nothing to move, or nothing is to be moved. Where PostgreSQL has users, the app lives there, whatever lies, or
+/// no longer lies, in the data folder.
+fn without_a_source(seen: &Seen, asked: Asked) -> Decision {
+    if asked.expected == Expected::Nothing {
+        return Decision::Fresh;
+    }
+    // Between a failed attempt and the next one, no app without users may be started: whoever sees the data moves it.
+    if seen.begun {
+        return Decision::Wait(Absent::SeesNoSource);
+    }
+    if seen.users {
+        return Decision::Fresh;
+    }
+    let there = seen.source == SeenSource::WithoutUsers;
+    if seen.receipt && !asked.move_again {
+        Decision::Refuse(Why::MovedBefore)
+    } else if asked.named && !there {
+        Decision::Refuse(Why::NamedAbsent)
+    } else if seen.source == SeenSource::NoFolder && asked.migrations_enabled {
+        // Where it may not make its tables, no app comes up empty; and a replica need not have a volume.
+        Decision::Refuse(Why::NoFolder)
+    } else if seen.source == SeenSource::Traces {
+        Decision::Refuse(Why::Traces)
+    } else if asked.expected == Expected::Required {
+        Decision::Refuse(Why::Required)
+    } else {
+        Decision::Fresh
+    }
+}
+
 /// A record that does not say that the data is here.
 fn with_a_record(seen: &Seen, asked: Asked) -> Decision {
     let again = asked.move_again && asked.migrations_enabled;
@@ -153,6 +212,7 @@ fn with_a_record(seen: &Seen, asked: Asked) -> Decision {
         (_, SeenSource::WithUsers) if asked.expected == Expected::Nothing => Decision::Fresh,
         (_, SeenSource::WithUsers) if again => Decision::Forget,
         (_, SeenSource::WithUsers) => Decision::Refuse(Why::UsersGone),
+        _ if asked.expected == Expected::Required => Decision::Refuse(Why::Required),
         _ => Decision::Fresh,
     }
 }
@@ -165,6 +225,7 @@ mod tests {
         on_conflict: OnConflict::Keep,
         migrations_enabled: true,
         expected: Expected::FoundOut,
+        named: false,
         move_again: false,
     };
 
@@ -197,6 +258,108 @@ mod tests {
                 };
                 assert_eq!(decide(&seen, ASKED), decision, "{seen:?}");
             }
+        }
+    }
+
+    #[test]
+    fn data_that_is_expected_and_absent_stops_a_start_only_while_postgresql_has_no_users() {
+        let required = Asked {
+            expected: Expected::Required,
+            ..ASKED
+        };
+        let named = Asked {
+            named: true,
+            ..ASKED
+        };
+        let replica = Asked {
+            migrations_enabled: false,
+            ..ASKED
+        };
+        let none = Asked {
+            expected: Expected::Nothing,
+            named: true,
+            ..ASKED
+        };
+        let refuse = Decision::Refuse;
+        for (source, asked, decision) in [
+            (SeenSource::Absent, ASKED, Decision::Fresh),
+            (SeenSource::Absent, required, refuse(Why::Required)),
+            (SeenSource::Absent, named, refuse(Why::NamedAbsent)),
+            (SeenSource::WithoutUsers, required, refuse(Why::Required)),
+            (SeenSource::WithoutUsers, named, Decision::Fresh),
+            (SeenSource::Traces, ASKED, refuse(Why::Traces)),
+            (SeenSource::Traces, named, refuse(Why::NamedAbsent)),
+            (SeenSource::NoFolder, ASKED, refuse(Why::NoFolder)),
+            (SeenSource::NoFolder, replica, Decision::Fresh),
+            (SeenSource::NoFolder, named, refuse(Why::NamedAbsent)),
+            (SeenSource::Traces, none, Decision::Fresh),
+            (SeenSource::NoFolder, none, Decision::Fresh),
+            (SeenSource::WithUsers, none, Decision::Fresh),
+        ] {
+            let mut seen = Seen {
+                source,
+                ..Seen::default()
+            };
+            assert_eq!(decide(&seen, asked), decision, "{seen:?}, {asked:?}");
+            if source != SeenSource::WithUsers {
+                seen.users = true;
+                assert_eq!(decide(&seen, asked), Decision::Fresh, "{seen:?}, {asked:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_moved_before_is_not_moved_again_in_silence() {
+        let again = Asked {
+            move_again: true,
+            ..ASKED
+        };
+        let before = Decision::Refuse(Why::MovedBefore);
+        for (source, in_use, asked, decision) in [
+            (SeenSource::WithUsers, &[][..], ASKED, before),
+            (SeenSource::WithUsers, &["user"], ASKED, before),
+            (SeenSource::WithoutUsers, &[], ASKED, before),
+            (SeenSource::Absent, &[], ASKED, before),
+            (SeenSource::WithUsers, &[], again, Decision::Move),
+            (SeenSource::WithUsers, &["user"], again, Decision::Keep),
+            (SeenSource::Absent, &[], again, Decision::Fresh),
+        ] {
+            let seen = Seen {
+                source,
+                receipt: true,
+                ..with_users(in_use)
+            };
+            assert_eq!(decide(&seen, asked), decision, "{seen:?}, {asked:?}");
+        }
+        // The app has lived in PostgreSQL since, and the old file is gone.
+        let seen = Seen {
+            users: true,
+            receipt: true,
+            ..Seen::default()
+        };
+        assert_eq!(decide(&seen, ASKED), Decision::Fresh);
+    }
+
+    #[test]
+    fn another_applications_tables_stop_a_move_whatever_was_asked() {
+        for on_conflict in [OnConflict::Keep, OnConflict::Fail, OnConflict::Replace] {
+            let seen = Seen {
+                strangers: true,
+                ..with_users(&["user"])
+            };
+            let decision = Decision::Refuse(Why::Strangers);
+            assert_eq!(decide(&seen, asked(on_conflict)), decision);
+        }
+    }
+
+    #[test]
+    fn an_administrator_whom_the_app_has_made_is_not_in_use() {
+        for on_conflict in [OnConflict::Keep, OnConflict::Fail, OnConflict::Replace] {
+            let seen = Seen {
+                only_the_administrator: true,
+                ..with_users(&["auth", "user"])
+            };
+            assert_eq!(decide(&seen, asked(on_conflict)), Decision::Move);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::sqlite::scratch::{self, Scratch, ScratchError};
 
 /// What the flow shares with whoever may have to stop it.
 #[derive(Default, Clone)]
-pub struct Controls {
+pub(crate) struct Controls {
     /// How far it is.
     pub reporter: Reporter,
     /// What a failure would leave behind in PostgreSQL.
@@ -28,7 +28,7 @@ pub struct Controls {
 
 impl Controls {
     /// Asks PostgreSQL to cancel the statement of the move that is running now, if one is.
-    pub async fn cancel(&self) {
+    pub(crate) async fn cancel(&self) {
         let running = self
             .running
             .lock()
@@ -43,7 +43,7 @@ impl Controls {
 
     /// Removes the scratch directories that are still there. For the end of the flow: where that failed, a thread that
     /// is busy in SQLite hears of it late or not at all, and the process does not wait for it.
-    pub fn clear_scratch(&self) {
+    pub(crate) fn clear_scratch(&self) {
         let mut made = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         for path in made.drain(..) {
             scratch::remove(&path);
@@ -54,7 +54,7 @@ impl Controls {
     ///
     /// # Errors
     /// There is no place for it.
-    pub fn make_scratch(
+    pub(crate) fn make_scratch(
         &self,
         settings: &Settings,
         needed: u64,
@@ -66,7 +66,7 @@ impl Controls {
     ///
     /// # Errors
     /// None will.
-    pub fn make_scratch_in(
+    pub(crate) fn make_scratch_in(
         &self,
         places: &[PathBuf],
         needed: u64,
@@ -78,17 +78,17 @@ impl Controls {
     }
 
     /// From now on a failure leaves this behind in PostgreSQL.
-    pub fn leaves(&self, left: Left) {
+    pub(crate) fn leaves(&self, left: Left) {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 
     /// What a failure would leave behind in PostgreSQL now.
-    pub fn left(&self) -> Left {
+    pub(crate) fn left(&self) -> Left {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whose statement it is that [`Controls::cancel`] cancels.
-    pub fn set_running(&self, running: Option<(Connector, CancelToken)>) {
+    pub(crate) fn set_running(&self, running: Option<(Connector, CancelToken)>) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
     }
 }
@@ -97,7 +97,7 @@ impl Controls {
 ///
 /// # Errors
 /// The flow's own, [`Failure::Interrupted`], or there is no runtime.
-pub fn with_runtime<T, F: Future<Output = Result<T, Failure>>>(
+pub(crate) fn with_runtime<T, F: Future<Output = Result<T, Failure>>>(
     flow: impl FnOnce(Controls) -> F,
 ) -> Result<T, Failure> {
     signals::accept();

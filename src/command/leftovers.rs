@@ -33,7 +33,7 @@ struct Listed<'a> {
 ///
 /// # Errors
 /// PostgreSQL cannot be reached or read.
-pub async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failure> {
+pub(crate) async fn list_leftovers(settings: &Settings, json: bool) -> Result<(), Failure> {
     let mut list = List {
         json,
         count: 0,

@@ -1,9 +1,12 @@
 //! Owns what is seen of both sides before anything is decided: facts, and a list of all that a move would fail at.
 //! Nothing is written. What follows from them is `decide`'s.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::app::accounts;
+use crate::app::data_folder::Traces;
+use crate::app::inhabitants::{only_the_administrator, strangers};
 use crate::app::occupancy::tables_in_use;
 use crate::app::revision::refuse_newer;
 use crate::app::{App, AppTables, Migrations, names};
@@ -13,6 +16,9 @@ use crate::command::open::open_source;
 use crate::failure::{Failure, Refusal};
 use crate::ledger::Marker;
 use crate::ledger::attempts::{self, Failed};
+use crate::ledger::receipt::{Receipt, State, Unreadable};
+use crate::postgres::error::chain;
+use crate::postgres::presence::{Presence, presence};
 use crate::postgres::target::{Server, Target};
 use crate::settings::Settings;
 use crate::sqlite::scratch::Scratch;
@@ -20,7 +26,7 @@ use crate::sqlite::source::{self, Census, Found, Source};
 
 /// A source that can be read.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// The source itself.
     pub source: Source,
     /// Users, chats, newest change.
@@ -29,7 +35,7 @@ pub struct Opened {
 
 /// Everything that was seen.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     /// What decides.
     pub seen: Seen,
     /// The source, where there is a file.
@@ -40,13 +46,21 @@ pub struct Look {
     pub failed: Option<Failed>,
     /// The record of a move whose data is not there.
     pub marker: Option<Marker>,
+    /// What lies where the source should be.
+    pub traces: Traces,
+    /// What shows that the tables in PostgreSQL are another application's.
+    pub strangers: Option<String>,
+    /// The receipt beside the source, if one says that its data was moved.
+    pub receipt: Option<Result<Receipt, Unreadable>>,
+    /// Whether everybody who has an account in the source has one in PostgreSQL; asked where there is a receipt.
+    pub restored: bool,
 }
 
 /// Opens what lies where the source is expected. A private copy, where one is needed, must have `times` its size free.
 ///
 /// # Errors
 /// What lies there is no usable `webui.db`.
-pub async fn open(
+pub(crate) async fn open(
     settings: &Settings,
     controls: &Controls,
     times: u64,
@@ -61,7 +75,7 @@ pub async fn open(
 }
 
 /// What is seen where there is a record of a move, and not what it records.
-pub fn beside_a_record(opened: Option<Opened>, marker: &Marker) -> Look {
+pub(crate) fn beside_a_record(opened: Option<Opened>, marker: &Marker) -> Look {
     let record = if marker.current {
         SeenRecord::WithoutUsers
     } else {
@@ -73,10 +87,24 @@ pub fn beside_a_record(opened: Option<Opened>, marker: &Marker) -> Look {
             source: source_of(opened.as_ref()),
             ..Seen::default()
         },
-        opened,
-        app_tables: AppTables::default(),
-        failed: None,
         marker: Some(marker.clone()),
+        ..Look::of(opened)
+    }
+}
+
+impl Look {
+    fn of(opened: Option<Opened>) -> Self {
+        Self {
+            seen: Seen::default(),
+            opened,
+            app_tables: AppTables::default(),
+            failed: None,
+            marker: None,
+            traces: Traces::default(),
+            strangers: None,
+            receipt: None,
+            restored: false,
+        }
     }
 }
 
@@ -92,37 +120,42 @@ fn source_of(opened: Option<&Opened>) -> SeenSource {
 ///
 /// # Errors
 /// Either side cannot be read. What a move would fail at is no error here.
-pub async fn look(
+pub(crate) async fn look(
     settings: &Settings,
     target: &Target,
     server: &Server,
     opened: Option<Opened>,
 ) -> Result<Look, Failure> {
-    let app = App::new(&settings.app, None);
-    let source = source_of(opened.as_ref());
-    let mut look = Look {
-        seen: Seen {
-            source,
-            ..Seen::default()
-        },
-        opened,
-        app_tables: AppTables::default(),
-        failed: None,
-        marker: None,
-    };
+    let migrations = App::new(&settings.app, None).migrations();
+    let mut look = Look::of(opened);
+    look.seen.source = source_of(look.opened.as_ref());
+    look.receipt = moved_before(settings);
+    look.seen.receipt = look.receipt.is_some();
     let Some(opened) = look
         .opened
         .as_ref()
-        .filter(|_| source == SeenSource::WithUsers)
+        .filter(|_| look.seen.source == SeenSource::WithUsers)
     else {
-        look.seen.begun = is_begun(target, server).await?;
+        look.look_around(settings, target, server).await?;
         return Ok(look);
     };
-    let migrations = app.migrations();
     let tables = opened.source.tables.iter();
     look.app_tables = AppTables::new(tables.map(|table| table.name.as_str()), &migrations);
     let client = target.client().await?;
-    look.seen.in_use = tables_in_use(&client, &server.schema, &look.app_tables).await?;
+    look.strangers = strangers(&client, &server.schema, &migrations).await?;
+    look.seen.strangers = look.strangers.is_some();
+    if look.seen.strangers {
+        return Ok(look);
+    }
+    let used = tables_in_use(&client, &server.schema, &look.app_tables).await?;
+    let email = settings.app.admin_email.as_deref();
+    look.seen.only_the_administrator =
+        only_the_administrator(&client, &server.schema, &used, email).await?;
+    if look.receipt.is_some() && used.iter().any(|table| table == names::USER) {
+        let accounts = accounts::read(&opened.source)?;
+        look.restored = accounts::all_there(&client, &server.schema, &accounts).await?;
+    }
+    look.seen.in_use = used;
     drop(client);
     if settings.migrations_enabled {
         look.failed = attempts::read(target, &server.schema).await;
@@ -132,9 +165,48 @@ pub async fn look(
     Ok(look)
 }
 
+/// The receipt beside the source, where it says that the data is elsewhere.
+fn moved_before(settings: &Settings) -> Option<Result<Receipt, Unreadable>> {
+    let receipt = Receipt::beside(&settings.source).transpose()?;
+    let returned = matches!(&receipt, Ok(receipt) if receipt.state == State::Returned);
+    (!returned).then_some(receipt)
+}
+
 impl Look {
+    /// What tells of data where there is none to move, and whether PostgreSQL is where people live.
+    async fn look_around(
+        &mut self,
+        settings: &Settings,
+        target: &Target,
+        server: &Server,
+    ) -> Result<(), Failure> {
+        let client = target.client().await?;
+        let found = presence(&client, Some(&server.schema), names::USER).await?;
+        self.seen.users = matches!(found, Presence::Rows | Presence::Locked);
+        if self.seen.users {
+            return Ok(());
+        }
+        self.seen.begun = attempts::any(&client, &server.schema).await?;
+        if self.seen.source != SeenSource::Absent {
+            return Ok(());
+        }
+        self.traces = Traces::look(&settings.source, settings.app.own_data.as_deref());
+        if found == Presence::Empty {
+            // The app has been started on this PostgreSQL, and has made what it makes at any start.
+            self.traces.app.clear();
+        }
+        self.seen.source = if self.traces.no_folder && self.traces.people.is_empty() {
+            SeenSource::NoFolder
+        } else if self.traces.is_empty() {
+            SeenSource::Absent
+        } else {
+            SeenSource::Traces
+        };
+        Ok(())
+    }
+
     /// Why the app is not started where both sides are in use.
-    pub fn conflict(&self, settings: &Settings) -> Failure {
+    pub(crate) fn conflict(&self, settings: &Settings) -> Failure {
         Failure::Conflict {
             tables: self.seen.in_use.join(", "),
             users: self.seen.in_use.iter().any(|table| table == names::USER),
@@ -143,7 +215,7 @@ impl Look {
     }
 
     /// What is left of the pause after failed moves.
-    pub fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         self.failed
             .as_ref()
             .map(Failed::remaining)
@@ -151,7 +223,7 @@ impl Look {
     }
 
     /// Why a start is refused, with everything that was seen.
-    pub fn refusal(&self, why: Why, settings: &Settings, target: &Target) -> Refusal {
+    pub(crate) fn refusal(&self, why: Why, settings: &Settings, target: &Target) -> Refusal {
         let target = target.summary().to_owned();
         let source_path = settings.source_name();
         let at = self.marker.as_ref();
@@ -169,20 +241,49 @@ impl Look {
                 at,
                 source_path,
             },
+            Why::Strangers => Refusal::Strangers {
+                target,
+                why: self.strangers.clone().unwrap_or_default(),
+            },
+            Why::MovedBefore => self.moved_before(source_path, target),
+            Why::NamedAbsent => Refusal::NamedAbsent { source_path },
+            Why::NoFolder => {
+                let folder = settings.source.parent().unwrap_or(Path::new("/"));
+                Refusal::NoFolder {
+                    folder: folder.display().to_string(),
+                }
+            }
+            Why::Traces => Refusal::Traces {
+                source_path,
+                traces: self.traces.to_string(),
+            },
+            Why::Required => Refusal::Required {
+                source_path,
+                there: self.opened.is_some(),
+            },
         }
     }
-}
 
-/// Whether somebody has begun a move into this database and PostgreSQL has no users yet.
-async fn is_begun(target: &Target, server: &Server) -> Result<bool, Failure> {
-    let client = target.client().await?;
-    if !attempts::any(&client, &server.schema).await? {
-        return Ok(false);
+    fn moved_before(&self, source_path: String, target: String) -> Refusal {
+        match &self.receipt {
+            Some(Ok(receipt)) => Refusal::MovedBefore {
+                source_path,
+                at: receipt.at.clone(),
+                place: receipt.place(),
+                rows: receipt.rows,
+                target,
+                restored: self.restored,
+            },
+            unreadable => Refusal::ReceiptUnreadable {
+                source_path,
+                target,
+                why: match unreadable {
+                    Some(Err(error)) => chain(error),
+                    _ => String::new(),
+                },
+            },
+        }
     }
-    let users = AppTables::new([names::USER].into_iter(), &Migrations::default());
-    Ok(tables_in_use(&client, &server.schema, &users)
-        .await?
-        .is_empty())
 }
 
 /// All that a move would fail at, in the order in which it would.

@@ -1,12 +1,13 @@
 //! Owns the commands, each under its own name.
 
-pub mod answer;
-pub mod backup;
-pub mod boot;
-pub mod decide;
-pub mod frame;
-pub mod leftovers;
-pub mod look;
-pub mod open;
-pub mod plan;
-pub mod verify;
+pub(crate) mod adopt;
+pub(crate) mod answer;
+pub(crate) mod backup;
+pub(crate) mod boot;
+pub(crate) mod decide;
+pub(crate) mod frame;
+pub(crate) mod leftovers;
+pub(crate) mod look;
+pub(crate) mod open;
+pub(crate) mod plan;
+pub(crate) mod verify;

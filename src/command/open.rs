@@ -11,7 +11,7 @@ use crate::sqlite::thread::off_thread;
 ///
 /// # Errors
 /// As [`Location::open_to_read`].
-pub async fn open_to_read(
+pub(crate) async fn open_to_read(
     settings: &Settings,
     controls: &Controls,
     location: Location,
@@ -33,7 +33,7 @@ pub async fn open_to_read(
 ///
 /// # Errors
 /// As [`Location::open`].
-pub async fn open_source(
+pub(crate) async fn open_source(
     settings: &Settings,
     controls: &Controls,
     location: Location,

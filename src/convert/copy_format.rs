@@ -2,14 +2,14 @@
 //! PostgreSQL's documentation of COPY, "Binary Format".
 
 /// How a binary COPY begins.
-pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(crate) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// How it ends.
-pub const TRAILER: &[u8] = &[0xff, 0xff];
+pub(crate) const TRAILER: &[u8] = &[0xff, 0xff];
 /// The length of a field that is NULL.
-pub const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+pub(crate) const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
 /// Appends a field with what `write` writes, its length in front.
-pub fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     write(out);
@@ -18,7 +18,7 @@ pub fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// The fields of a row, each with its length in front.
-pub fn fields(row: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn fields(row: &[u8]) -> Vec<&[u8]> {
     let mut rest = row.get(2..).unwrap_or_default();
     let mut fields = Vec::new();
     while let Some((length, _)) = rest.split_first_chunk::<4>() {

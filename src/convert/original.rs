@@ -7,7 +7,10 @@ use rusqlite::types::ValueRef;
 /// Appends a JSON object of the given columns. What JSON, or PostgreSQL's reading of it, cannot hold is
 /// written as an object: `{"base64": …}` for BLOBs, and for text with a NUL or invalid UTF-8 (then with
 /// `"text": true`); `{"real": …}` for infinities.
-pub fn write_row<'a>(columns: impl Iterator<Item = (&'a str, ValueRef<'a>)>, out: &mut Vec<u8>) {
+pub(crate) fn write_row<'a>(
+    columns: impl Iterator<Item = (&'a str, ValueRef<'a>)>,
+    out: &mut Vec<u8>,
+) {
     out.push(b'{');
     for (at, (name, value)) in columns.enumerate() {
         if at > 0 {

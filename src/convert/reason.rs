@@ -6,7 +6,7 @@ use crate::convert::value::{Refusal, Repair};
 
 /// Why an original is kept in `webui_init.leftover`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// A value was stored in a form that PostgreSQL takes; the row is in place.
     Repaired(Repair),
     /// A reference to a row that is not there was set to NULL, by the constraint's own rule; the row is in place.
@@ -29,7 +29,7 @@ pub enum Reason {
 
 impl Reason {
     /// Reads it back from its text. None: another version wrote it.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let Some((kind, name)) = text.split_once(':') else {
             return match text {
                 "unknown_table" => Some(Self::UnknownTable),
@@ -59,7 +59,7 @@ impl Reason {
     }
 
     /// Whether the row itself is in the target, and only a part of it is kept aside.
-    pub fn row_is_in_place(&self) -> bool {
+    pub(crate) fn row_is_in_place(&self) -> bool {
         matches!(
             self,
             Self::Repaired(_) | Self::Nulled(_) | Self::UnknownColumn
@@ -85,7 +85,7 @@ impl fmt::Display for Reason {
 }
 
 /// Whether a reason, as `webui_init.leftover` spells it, is of a row that is in the target itself.
-pub fn is_of_a_row_in_place(reason: &str) -> bool {
+pub(crate) fn is_of_a_row_in_place(reason: &str) -> bool {
     Reason::parse(reason).is_some_and(|reason| reason.row_is_in_place())
 }
 

@@ -7,7 +7,7 @@ use crate::failure::codes::{EX_CONFIG, EX_PROTOCOL};
 use crate::failure::row::{Context, Row, Safe};
 
 /// The row of an error of the schema step.
-pub fn of_app(error: &AppError, context: &Context) -> Row {
+pub(super) fn of_app(error: &AppError, context: &Context) -> Row {
     match error {
         AppError::SchemaUnknown { .. } => Row::new(
             EX_CONFIG,

@@ -10,7 +10,7 @@ use crate::sqlite::scratch::ScratchError;
 
 /// Why a file was not made. Nothing of it is left then.
 #[derive(Debug, Error)]
-pub enum FileError {
+pub(crate) enum FileError {
     /// There is no old database.
     #[error("there is no {0} to copy")]
     NothingToCopy(String),
@@ -31,7 +31,7 @@ pub enum FileError {
 }
 
 /// The row of a file that was not made.
-pub fn of_file(error: &FileError) -> Row {
+pub(crate) fn of_file(error: &FileError) -> Row {
     let (code, next) = match error {
         FileError::NothingToCopy(_) => (
             EX_CONFIG,

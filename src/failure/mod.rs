@@ -2,12 +2,12 @@
 //! side by side. The rows of PostgreSQL's, the source's, the app's and the move's errors have files of their own.
 
 mod app;
-pub mod codes;
-pub mod file;
+pub(crate) mod codes;
+pub(crate) mod file;
 mod moving;
 mod postgres;
-pub mod refusal;
-pub mod row;
+pub(crate) mod refusal;
+pub(crate) mod row;
 mod source;
 
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::failure::postgres::When;
 use crate::failure::row::{Context, Left, Row, Safe};
 use crate::ledger::LedgerError;
 use crate::load::error::CopyError;
-use crate::load::other_types::InputError;
+use crate::load::other_types::OtherTypesError;
 use crate::load::proof::VerifyError;
 use crate::output::log;
 use crate::output::words::count;
@@ -34,11 +34,11 @@ use crate::settings::SettingsError;
 use crate::sqlite::scratch::ScratchError;
 use crate::sqlite::source::SourceError;
 
-pub use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 /// Why this instance does not move what there is to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absent {
+pub(crate) enum Absent {
     /// `ENABLE_DB_MIGRATIONS=false`.
     MayNot,
     /// A move was begun, and this instance does not see the old database, or one without users.
@@ -61,7 +61,7 @@ impl fmt::Display for Absent {
 
 /// Everything that can end the program but success.
 #[derive(Debug, Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The command line.
     #[error("{0}")]
     Usage(String),
@@ -200,7 +200,7 @@ pub enum Failure {
 
 /// What is said of a failure, wherever it is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub(crate) struct Told {
     /// The exit code.
     pub code: u8,
     /// What happened.
@@ -215,7 +215,7 @@ pub struct Told {
 
 impl Told {
     /// Writes it to the log, as one event that no filter holds back.
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         tracing::error!(
             target: log::FATAL,
             exit_code = self.code,
@@ -230,12 +230,12 @@ impl Told {
 
 impl Failure {
     /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         self.row(&Context::default()).code
     }
 
     /// What is said of it.
-    pub fn told(&self, context: &Context) -> Told {
+    pub(crate) fn told(&self, context: &Context) -> Told {
         let mut context = context.clone();
         if let Self::Late { left, .. } = self {
             context.left = *left;
@@ -252,7 +252,7 @@ impl Failure {
 
     /// What a failure to talk to PostgreSQL is once the move has begun: the app's tables may be there by then.
     #[must_use]
-    pub fn in_the_move(self) -> Self {
+    pub(crate) fn in_the_move(self) -> Self {
         match self {
             Self::Target(error) => Self::Copy(CopyError::Target(error)),
             Self::Ledger(error) => Self::Copy(CopyError::Ledger(error)),
@@ -262,7 +262,7 @@ impl Failure {
 
     /// The same, of a start that leaves something behind.
     #[must_use]
-    pub fn leaving(self, left: Left) -> Self {
+    pub(crate) fn leaving(self, left: Left) -> Self {
         match (left, self) {
             (Left::Nothing, failure) | (_, failure @ Self::Late { .. }) => failure,
             (left, failure) => Self::Late {
@@ -273,7 +273,7 @@ impl Failure {
     }
 
     /// The failure itself, without what it leaves behind.
-    pub fn innermost(&self) -> &Self {
+    pub(crate) fn innermost(&self) -> &Self {
         match self {
             Self::Late { failure, .. } => failure.innermost(),
             failure => failure,
@@ -431,11 +431,11 @@ fn not_this_instance(why: Absent) -> Row {
     Row::new(EX_TEMPFAIL, Safe::Both, next)
 }
 
-impl From<InputError> for Failure {
-    fn from(error: InputError) -> Self {
+impl From<OtherTypesError> for Failure {
+    fn from(error: OtherTypesError) -> Self {
         match error {
-            InputError::Source(error) => error.into(),
-            InputError::Target(error) => error.into(),
+            OtherTypesError::Source(error) => error.into(),
+            OtherTypesError::Target(error) => error.into(),
         }
     }
 }

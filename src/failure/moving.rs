@@ -11,7 +11,7 @@ const IMPOSSIBLE: &str = "this should be impossible; please report it with the l
                           on webui.db as before.";
 
 /// The row of an error of the load.
-pub fn of_copy(error: &CopyError, context: &Context) -> Row {
+pub(super) fn of_copy(error: &CopyError, context: &Context) -> Row {
     match error {
         CopyError::Target(error) => of_target(error, When::Moving, context),
         CopyError::Ledger(error) => of_ledger(error, When::Moving, context),
@@ -48,7 +48,7 @@ pub fn of_copy(error: &CopyError, context: &Context) -> Row {
 }
 
 /// The row of a proof that failed.
-pub fn of_proof(error: &VerifyError, context: &Context) -> Row {
+pub(super) fn of_proof(error: &VerifyError, context: &Context) -> Row {
     match error {
         VerifyError::Target(error) => of_target(error, When::Moving, context),
         VerifyError::Differs { .. } => Row::new(EX_SOFTWARE, Safe::Both, IMPOSSIBLE),

@@ -14,7 +14,7 @@ use crate::sql::quote;
 
 /// When it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub(super) enum When {
     /// Before anything of the move was sent.
     Before,
     /// Once the move was under way: what passes by itself is then an I/O error.
@@ -25,7 +25,7 @@ const REPORT: &str = "please report this with the log. Until then, removing \
                       DATABASE_URL starts Open WebUI on webui.db as before.";
 
 /// The row of an error of the target.
-pub fn of_target(error: &TargetError, when: When, context: &Context) -> Row {
+pub(super) fn of_target(error: &TargetError, when: When, context: &Context) -> Row {
     let place = &context.place;
     match error {
         TargetError::Postgres { doing, source } if *doing == lock::LOST => {
@@ -41,6 +41,7 @@ pub fn of_target(error: &TargetError, when: When, context: &Context) -> Row {
             let cause = Kind::ReadOnly.words(place).unwrap_or_default();
             of_kind(Kind::ReadOnly, code, context).because(cause)
         }
+        TargetError::Pool(_) => Row::new(EX_SOFTWARE, Safe::Both, REPORT),
         TargetError::Unsupported(_) => Row::new(
             EX_CONFIG,
             Safe::Both,
@@ -98,7 +99,7 @@ fn lock_lost(error: &PgError, when: When, context: &Context) -> Row {
 }
 
 /// The row of an error of the record or the lock.
-pub fn of_ledger(error: &LedgerError, when: When, context: &Context) -> Row {
+pub(super) fn of_ledger(error: &LedgerError, when: When, context: &Context) -> Row {
     match error {
         LedgerError::Target(error) => of_target(error, when, context),
         LedgerError::Postgres { source, .. } => of_answer(source, when, context),
@@ -114,7 +115,7 @@ pub fn of_ledger(error: &LedgerError, when: When, context: &Context) -> Row {
 }
 
 /// The row of what PostgreSQL answered.
-pub fn of_answer(error: &PgError, when: When, context: &Context) -> Row {
+pub(super) fn of_answer(error: &PgError, when: When, context: &Context) -> Row {
     let kind = Kind::of(error);
     let row = of_kind(kind, code_of(classify(error), when), context);
     match (kind.words(&context.place), error.code()) {

@@ -5,7 +5,7 @@ use crate::postgres::place::Place;
 
 /// What was to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Doing {
+pub(crate) enum Doing {
     /// `boot`: Open WebUI was to be started.
     #[default]
     Boot,
@@ -17,7 +17,7 @@ pub enum Doing {
 
 /// What a start that failed has left in PostgreSQL, beside what was there before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Left {
+pub(crate) enum Left {
     /// Nothing.
     #[default]
     Nothing,
@@ -29,7 +29,7 @@ pub enum Left {
 
 /// What a row depends on besides the error.
 #[derive(Debug, Clone, Default)]
-pub struct Context {
+pub(crate) struct Context {
     /// What was to be done.
     pub doing: Doing,
     /// Where the database is.
@@ -40,7 +40,7 @@ pub struct Context {
 
 /// What was left as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Safe {
+pub(crate) enum Safe {
     /// Both sides; or nothing but what a start leaves behind, if it came so far.
     Both,
     /// The command line or the environment: nothing was looked at yet.
@@ -55,7 +55,7 @@ pub enum Safe {
 
 impl Safe {
     /// In words.
-    pub fn text(self, context: &Context) -> String {
+    pub(crate) fn text(self, context: &Context) -> String {
         let kept = match self {
             Self::NothingBegun => "nothing was touched.",
             Self::Both if context.doing == Doing::Reading => {
@@ -89,7 +89,7 @@ impl Safe {
 
 /// What is said of one failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The exit code.
     pub code: u8,
     /// What happened; none where the error says it best itself.
@@ -102,7 +102,7 @@ pub struct Row {
 
 impl Row {
     /// A row whose error says itself what happened.
-    pub fn new(code: u8, safe: Safe, next: impl Into<String>) -> Self {
+    pub(crate) fn new(code: u8, safe: Safe, next: impl Into<String>) -> Self {
         Self {
             code,
             cause: None,
@@ -113,7 +113,7 @@ impl Row {
 
     /// The same with a cause in other words.
     #[must_use]
-    pub fn because(mut self, cause: impl Into<String>) -> Self {
+    pub(crate) fn because(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }

@@ -18,7 +18,7 @@ const LOST_COMMITS: &str = "restore webui.db and webui.db-wal, both from one bac
                             without a word); stop it, and start again: what is left is moved then.";
 
 /// The row of an error of the source.
-pub fn of_source(error: &SourceError) -> Row {
+pub(super) fn of_source(error: &SourceError) -> Row {
     match error {
         SourceError::Unreadable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
             Row::new(
@@ -74,7 +74,7 @@ const ROOM: &str = "make room there, or point WEBUI_INIT_SCRATCH_DIR at a disk t
                     webui.db, until the move is done.";
 
 /// The row of a scratch directory that cannot be made.
-pub fn of_scratch(error: &ScratchError) -> Row {
+pub(super) fn of_scratch(error: &ScratchError) -> Row {
     match error {
         ScratchError::NoSpace { dir, free, needed } => Row::new(EX_CANTCREAT, Safe::Both, ROOM)
             .because(format!(

@@ -182,6 +182,7 @@ fn of_the_target() -> Vec<(Failure, u8)> {
         (TargetError::Stalled.into(), 69),
         (TargetError::ReadOnly.into(), 69),
         (TargetError::Unsupported("too old".to_owned()).into(), 78),
+        (TargetError::Pool("closed".into()).into(), 70),
         (TargetError::MayNot("create tables").into(), 77),
         (TargetError::NoSuchSchema("x".to_owned()).into(), 78),
         (postgres(broken()).into(), 69),

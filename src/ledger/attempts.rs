@@ -22,7 +22,7 @@ const BRIEF: Duration = Duration::from_secs(3);
 
 /// The attempts that failed so far.
 #[derive(Debug)]
-pub struct Failed {
+pub(crate) struct Failed {
     /// How many.
     failures: i32,
     /// How the last one ended; none if it was killed or interrupted.
@@ -35,14 +35,14 @@ pub struct Failed {
 
 impl Failed {
     /// What is left of the pause that follows the last failure.
-    pub fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         // Until a clock that was set back has caught up, hours may pass.
         let passed = Duration::try_from_secs_f64(self.seconds_ago).unwrap_or(LONGEST);
         pause_after(self.failures).saturating_sub(passed)
     }
 
     /// One line on it for the log, given what is waited for now.
-    pub fn describe(&self, remaining: Duration) -> String {
+    pub(crate) fn describe(&self, remaining: Duration) -> String {
         let how = match self.exit_code {
             Some(code) => format!("with exit code {code}"),
             None => "without an exit code (killed or interrupted)".to_owned(),
@@ -73,7 +73,7 @@ fn pause_after(failures: i32) -> Duration {
 ///
 /// # Errors
 /// PostgreSQL's, but that there is no such table.
-pub async fn any(client: &Client, schema: &str) -> Result<bool, TargetError> {
+pub(crate) async fn any(client: &Client, schema: &str) -> Result<bool, TargetError> {
     let sql = "SELECT FROM webui_init.attempt WHERE target_schema = $1";
     let doing = "did not tell of failed attempts";
     let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&schema, Type::TEXT)];
@@ -86,7 +86,7 @@ pub async fn any(client: &Client, schema: &str) -> Result<bool, TargetError> {
 }
 
 /// Reads how many attempts at this schema failed; none also if that cannot be read.
-pub async fn read(target: &Target, schema: &str) -> Option<Failed> {
+pub(crate) async fn read(target: &Target, schema: &str) -> Option<Failed> {
     let sql = "SELECT failures, exit_code, to_char(failed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'),
                       extract(epoch FROM clock_timestamp() - failed_at)::float8
                FROM webui_init.attempt WHERE target_schema = $1";
@@ -103,7 +103,7 @@ pub async fn read(target: &Target, schema: &str) -> Option<Failed> {
 }
 
 /// Counts an attempt that begins now.
-pub async fn begin(target: &Target, schema: &str) {
+pub(crate) async fn begin(target: &Target, schema: &str) {
     let (schema, version) = (literal(schema), env!("CARGO_PKG_VERSION"));
     let sql = format!(
         "SET LOCAL lock_timeout = '2s';
@@ -116,7 +116,7 @@ pub async fn begin(target: &Target, schema: &str) {
 }
 
 /// Adds to the attempt that began how it failed, and when. Where its row is gone, its move was committed after all.
-pub async fn end(target: &Target, schema: &str, exit_code: u8) {
+pub(crate) async fn end(target: &Target, schema: &str, exit_code: u8) {
     let sql = format!(
         "SET LOCAL lock_timeout = '2s';
          UPDATE webui_init.attempt SET exit_code = {exit_code}, failed_at = clock_timestamp() WHERE target_schema = {}",
@@ -127,7 +127,7 @@ pub async fn end(target: &Target, schema: &str, exit_code: u8) {
 
 /// Forgets the failed attempts, in the transaction that writes the marker. A savepoint keeps a refusal from ending
 /// that transaction.
-pub async fn forget(client: &Client, schema: &str) {
+pub(crate) async fn forget(client: &Client, schema: &str) {
     let sql = format!(
         "SAVEPOINT attempt; DELETE FROM webui_init.attempt WHERE target_schema = {}; RELEASE attempt",
         literal(schema)

@@ -13,7 +13,7 @@ use crate::postgres::error::{TargetError, failed};
 
 /// A row of `webui_init.leftover`.
 #[derive(Debug, Serialize)]
-pub struct Leftover {
+pub(crate) struct Leftover {
     /// The table it comes from.
     pub table: String,
     /// Its row id there, if it had one.
@@ -28,7 +28,7 @@ pub struct Leftover {
 ///
 /// # Errors
 /// PostgreSQL's. No table of leftovers means that there are none.
-pub async fn read(
+pub(crate) async fn read(
     client: &Client,
     schema: Option<&str>,
     mut take: impl FnMut(Leftover),

@@ -15,7 +15,7 @@ use crate::postgres::target::{Target, at_work, begin, brief};
 
 /// Who may go on.
 #[derive(Debug)]
-pub enum Locked {
+pub(crate) enum Locked {
     /// This instance has the lock, and the marker is absent.
     Ours(LockedTarget),
     /// Another instance has completed the move.
@@ -27,7 +27,11 @@ impl Target {
     ///
     /// # Errors
     /// [`LedgerError::Locked`] after `patience`; PostgreSQL's own.
-    pub async fn lock(self, schema: &str, patience: Duration) -> Result<Locked, LedgerError> {
+    pub(crate) async fn lock(
+        self,
+        schema: &str,
+        patience: Duration,
+    ) -> Result<Locked, LedgerError> {
         let begun = Instant::now();
         let mut told: Option<Instant> = None;
         loop {
@@ -118,17 +122,17 @@ impl Target {
 /// The target, while this instance holds the advisory lock and has read the marker as absent. Only from it
 /// can a move begin.
 #[derive(Debug)]
-pub struct LockedTarget {
+pub(crate) struct LockedTarget {
     target: Target,
     lock: Object,
 }
 
 /// What is wrong where the lock was lost.
-pub const LOST: &str = "has ended the connection that held the advisory lock";
+pub(crate) const LOST: &str = "has ended the connection that held the advisory lock";
 
 impl LockedTarget {
     /// The target itself.
-    pub fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
@@ -137,7 +141,11 @@ impl LockedTarget {
     ///
     /// # Errors
     /// The lock is lost already, or somebody else's move is still open.
-    pub async fn announce_move(&self, client: &Client, schema: &str) -> Result<(), TargetError> {
+    pub(crate) async fn announce_move(
+        &self,
+        client: &Client,
+        schema: &str,
+    ) -> Result<(), TargetError> {
         let doing = "did not give the advisory lock of the move";
         let script = format!(
             "SET LOCAL lock_timeout = '20s'; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout = 0",
@@ -151,7 +159,7 @@ impl LockedTarget {
     ///
     /// # Errors
     /// It does not: somebody else may have the lock now.
-    pub async fn still_held(&self) -> Result<(), TargetError> {
+    pub(crate) async fn still_held(&self) -> Result<(), TargetError> {
         brief(self.lock.batch_execute("SELECT 1"), failed(LOST)).await
     }
 
@@ -160,7 +168,7 @@ impl LockedTarget {
     ///
     /// # Errors
     /// PostgreSQL's.
-    pub async fn at_work(&self, transaction: &str) -> Result<bool, TargetError> {
+    pub(crate) async fn at_work(&self, transaction: &str) -> Result<bool, TargetError> {
         let asked = if self.lock.is_closed() {
             at_work(&*self.target.client().await?, transaction).await
         } else {
@@ -174,14 +182,14 @@ impl LockedTarget {
     ///
     /// # Errors
     /// It cannot be known.
-    pub async fn still_without_marker(self) -> Result<bool, LedgerError> {
+    pub(crate) async fn still_without_marker(self) -> Result<bool, LedgerError> {
         let reading = ledger::read(&self.lock, self.target.schema());
         let marker = brief(reading, identity).await?;
         Ok(marker.is_none())
     }
 
     /// Ends the lock and the connections.
-    pub fn release(self) {
+    pub(crate) fn release(self) {
         // Dropping it would hand the open transaction back to the pool; taken out, it is closed with it.
         drop(Object::take(self.lock));
         self.target.close();

@@ -10,7 +10,7 @@ use crate::postgres::target::{Target, brief, is_read_only};
 
 /// What a first look finds.
 #[derive(Debug)]
-pub struct FirstLook {
+pub(crate) struct FirstLook {
     /// The record of a move.
     pub marker: Option<Marker>,
     /// Whether the table that was asked about is not there, or is empty: what is recorded is gone then.
@@ -19,7 +19,7 @@ pub struct FirstLook {
 
 impl FirstLook {
     /// The record, if what it records is still there.
-    pub fn moved(&self) -> Option<&Marker> {
+    pub(crate) fn moved(&self) -> Option<&Marker> {
         self.marker
             .as_ref()
             .filter(|marker| marker.current && !self.emptied)
@@ -32,7 +32,7 @@ impl Target {
     ///
     /// # Errors
     /// At once for what waiting does not change, else [`LedgerError::Unreachable`].
-    pub async fn first_look(
+    pub(crate) async fn first_look(
         &self,
         patience: Duration,
         table: &str,
@@ -90,7 +90,7 @@ impl Target {
         };
         Ok(FirstLook {
             marker: Some(marker),
-            emptied: found? == Presence::Nothing,
+            emptied: matches!(found?, Presence::Empty | Presence::Nothing),
         })
     }
 
@@ -98,7 +98,7 @@ impl Target {
     ///
     /// # Errors
     /// PostgreSQL's; a refusal is never "absent".
-    pub async fn marker(&self) -> Result<Option<Marker>, LedgerError> {
+    pub(crate) async fn marker(&self) -> Result<Option<Marker>, LedgerError> {
         let client = self.client().await?;
         let marker = brief(ledger::read(&client, self.schema()), identity).await?;
         if marker.is_none() && is_read_only(&client).await? {

@@ -10,11 +10,12 @@ use tokio_postgres::{Client, Error as PgError};
 use crate::postgres::error::{Class, TargetError, classify, is_absence};
 use crate::sqlite::source::Fingerprint;
 
-pub mod attempts;
-pub mod leftovers;
-pub mod lock;
-pub mod look;
-pub mod privileges;
+pub(crate) mod attempts;
+pub(crate) mod leftovers;
+pub(crate) mod lock;
+pub(crate) mod look;
+pub(crate) mod privileges;
+pub(crate) mod receipt;
 
 mod embedded {
     #![allow(missing_docs)]
@@ -23,7 +24,7 @@ mod embedded {
 
 /// Why the ledger cannot be read or made.
 #[derive(Debug, Error)]
-pub enum LedgerError {
+pub(crate) enum LedgerError {
     /// PostgreSQL's error.
     #[error("the record of the move (webui_init.migration) could not be {doing}")]
     Postgres {
@@ -58,7 +59,7 @@ pub enum LedgerError {
 
 impl LedgerError {
     /// What becomes of it if one waits.
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match self {
             Self::Postgres { source, .. } => classify(source),
             Self::Target(error) => error.class(),
@@ -69,7 +70,7 @@ impl LedgerError {
 
 /// A complete move, as recorded.
 #[derive(Debug, Clone)]
-pub struct Marker {
+pub(crate) struct Marker {
     /// What the source was; none if an other version wrote it in a way that this one cannot read.
     pub fingerprint: Option<Fingerprint>,
     /// Rows moved.
@@ -89,7 +90,10 @@ pub struct Marker {
 ///
 /// # Errors
 /// Whatever else PostgreSQL answers.
-pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker>, LedgerError> {
+pub(crate) async fn read(
+    client: &Client,
+    schema: Option<&str>,
+) -> Result<Option<Marker>, LedgerError> {
     // `id` and `state` are the table's columns if it has them, and those of `older` otherwise: a start that finds a marker
     // upgrades no table.
     let row = client
@@ -122,7 +126,7 @@ pub async fn read(client: &Client, schema: Option<&str>) -> Result<Option<Marker
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn forget(
+pub(crate) async fn forget(
     client: &Client,
     schema: Option<&str>,
     marker: &Marker,
@@ -144,7 +148,7 @@ pub async fn forget(
 ///
 /// # Errors
 /// The role may not create schemas, or the connection broke.
-pub async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
+pub(crate) async fn prepare(client: &mut Client) -> Result<(), LedgerError> {
     // The lock is one per target schema, this schema is one per database: two moves into two schemas may make
     // it at the same moment, and the slower one is told so.
     for _ in 0..3 {
@@ -196,7 +200,9 @@ async fn make(client: &mut Client) -> Result<(), LedgerError> {
 
 /// What the marker row says beside what PostgreSQL fills in.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
+    /// Its id; none for a new one.
+    pub id: Option<&'a str>,
     /// The schema moved into.
     pub target_schema: &'a str,
     /// Path of the source.
@@ -223,14 +229,15 @@ pub struct Entry<'a> {
 ///
 /// # Errors
 /// Above all a unique violation: somebody else's move was recorded first.
-pub async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError> {
+pub(crate) async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError> {
     let fingerprint = serde_json::to_string(entry.fingerprint).unwrap_or_default();
     client
         .execute_typed(
             "INSERT INTO webui_init.migration (target_schema, source_path, source_fingerprint, source_revision,
-                 target_revision, rows, bytes, leftovers, report, started_at, finished_at, tool_version)
+                 target_revision, rows, bytes, leftovers, report, started_at, finished_at, tool_version, id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json,
-                 clock_timestamp() - make_interval(secs => $10), clock_timestamp(), $11)",
+                 clock_timestamp() - make_interval(secs => $10), clock_timestamp(), $11,
+                 coalesce($12::text::uuid, gen_random_uuid()))",
             &[
                 (&entry.target_schema, Type::TEXT),
                 (&entry.source_path, Type::TEXT),
@@ -243,6 +250,7 @@ pub async fn write(client: &Client, entry: &Entry<'_>) -> Result<(), LedgerError
                 (&entry.report, Type::TEXT),
                 (&entry.seconds, Type::FLOAT8),
                 (&env!("CARGO_PKG_VERSION"), Type::TEXT),
+                (&entry.id, Type::TEXT),
             ],
         )
         .await

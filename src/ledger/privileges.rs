@@ -11,7 +11,7 @@ impl Target {
     ///
     /// # Errors
     /// [`TargetError::MayNot`].
-    pub async fn check_privileges(&self, schema: &str) -> Result<(), TargetError> {
+    pub(crate) async fn check_privileges(&self, schema: &str) -> Result<(), TargetError> {
         let client = self.client().await?;
         let row = brief(
             client.query_typed_one(

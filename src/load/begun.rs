@@ -8,6 +8,7 @@ use deadpool_postgres::{ClientWrapper, Object};
 use tokio_postgres::CancelToken;
 
 use crate::app::AppTables;
+use crate::app::inhabitants::only_the_administrator;
 use crate::app::names;
 use crate::app::occupancy::tables_in_use;
 use crate::failpoint;
@@ -22,7 +23,7 @@ use crate::sql::{literal, quote};
 
 /// A transaction in which nothing has been done yet.
 #[derive(Debug)]
-pub struct Begun {
+pub(crate) struct Begun {
     client: ClientWrapper,
     transaction: String,
     catalogue: Arc<Catalogue>,
@@ -31,16 +32,27 @@ pub struct Begun {
 
 /// How the target's tables are taken.
 #[derive(Debug, Clone, Copy)]
-pub struct Taking<'a> {
+pub(crate) struct Taking<'a> {
     /// Which tables are the app's; others do not count.
     pub app_tables: &'a AppTables,
-    /// Whether rows that are there are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
-    pub replace: bool,
+    /// What becomes of rows that are there.
+    pub held: Held<'a>,
+}
+
+/// What becomes of rows that PostgreSQL holds in the app's tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Held<'a> {
+    /// There are none; if some have appeared, nothing is moved.
+    Refused,
+    /// They are set aside if they are nothing but the account that the app makes by itself for this address.
+    OfTheAdministrator(Option<&'a str>),
+    /// They are set aside, as `WEBUI_INIT_ON_CONFLICT=replace` asks.
+    SetAside,
 }
 
 /// The tables are locked, empty and without secondary indexes. Made by [`Begun::take_tables`] alone.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     pub(super) client: ClientWrapper,
     pub(super) transaction: String,
     pub(super) catalogue: Arc<Catalogue>,
@@ -52,7 +64,7 @@ impl Begun {
     ///
     /// # Errors
     /// PostgreSQL cannot be reached.
-    pub async fn new(
+    pub(crate) async fn new(
         locked: &LockedTarget,
         catalogue: Catalogue,
         plan: Plan,
@@ -61,7 +73,7 @@ impl Begun {
         let client = Object::take(locked.target().client().await?);
         target::begin(&client).await?;
         failpoint::reach(failpoint::TRANSACTION_BEGUN);
-        locked.announce_move(&client, &plan.schema).await?;
+        locked.announce_move(&client, plan.schema()).await?;
         let transaction = target::transaction_id(&client).await?;
         Ok(Self {
             client,
@@ -75,7 +87,7 @@ impl Begun {
     ///
     /// # Errors
     /// Somebody else was faster, or PostgreSQL refuses.
-    pub async fn take_tables(
+    pub(crate) async fn take_tables(
         self,
         server: &Server,
         taking: Taking<'_>,
@@ -99,12 +111,12 @@ impl Begun {
     }
 
     /// The transaction's id, for asking what becomes of it.
-    pub fn transaction(&self) -> &str {
+    pub(crate) fn transaction(&self) -> &str {
         &self.transaction
     }
 
     /// For cancelling whatever statement is running.
-    pub fn cancel_token(&self) -> CancelToken {
+    pub(crate) fn cancel_token(&self) -> CancelToken {
         self.client.cancel_token()
     }
 }
@@ -134,19 +146,19 @@ impl Taken {
     /// Makes sure that nobody else was faster, and empties what the app has put there by itself.
     async fn clear(&self, taking: Taking<'_>) -> Result<(), CopyError> {
         // Only now is it certain: nobody can write any more.
-        if ledger::read(&self.client, Some(&self.plan.schema))
+        if ledger::read(&self.client, Some(self.plan.schema()))
             .await?
             .is_some()
         {
             return Err(CopyError::AlreadyMoved);
         }
-        let used = tables_in_use(&self.client, &self.plan.schema, taking.app_tables).await?;
-        if !used.is_empty() && !taking.replace {
+        let used = tables_in_use(&self.client, self.plan.schema(), taking.app_tables).await?;
+        if !used.is_empty() && !self.may_set_aside(&used, taking.held).await? {
             return Err(CopyError::CameIntoUse(used.join(", ")));
         }
         let mut script: String = format!(
             "DELETE FROM webui_init.leftover WHERE target_schema = {};\n",
-            literal(&self.plan.schema)
+            literal(self.plan.schema())
         );
         if self.plan.loads(names::SEEDED) && used.is_empty() {
             // The app seeds its defaults here; left in place, they would shadow the settings that are moved.
@@ -163,6 +175,16 @@ impl Taken {
         } else {
             self.set_aside(&used).await
         }
+    }
+
+    async fn may_set_aside(&self, used: &[String], held: Held<'_>) -> Result<bool, CopyError> {
+        Ok(match held {
+            Held::Refused => false,
+            Held::SetAside => true,
+            Held::OfTheAdministrator(email) => {
+                only_the_administrator(&self.client, self.plan.schema(), used, email).await?
+            }
+        })
     }
 
     /// Copies what the tables of the app hold into a schema of its own and empties them.

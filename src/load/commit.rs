@@ -24,7 +24,7 @@ impl Verified {
     ///
     /// # Errors
     /// Nothing was moved, but for [`CopyError::OutcomeUnknown`], where the next start finds out.
-    pub async fn record(
+    pub(crate) async fn record(
         self,
         entry: &Entry<'_>,
         locked: &LockedTarget,

@@ -27,7 +27,7 @@ const CHUNKS_AHEAD: usize = 8;
 
 /// What became of a load that did not fail.
 #[derive(Debug)]
-pub enum Loaded {
+pub(crate) enum Loaded {
     /// Every row has been sent and the indexes are back.
     Complete(Box<Copied>),
     /// It must begin again, without some rows.
@@ -36,7 +36,7 @@ pub enum Loaded {
 
 /// Every row has been sent and the indexes are back.
 #[derive(Debug)]
-pub struct Copied {
+pub(crate) struct Copied {
     pub(super) taken: Taken,
     /// What became of each table.
     pub tallies: Vec<TableTally>,
@@ -54,7 +54,7 @@ impl Taken {
     ///
     /// # Errors
     /// The source cannot be read or PostgreSQL refuses a row or an index.
-    pub async fn load(
+    pub(crate) async fn load(
         self,
         source: Source,
         findings: Findings,
@@ -207,22 +207,22 @@ impl Taken {
 
 impl Copied {
     /// The plan that was carried out.
-    pub fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         &self.taken.plan
     }
 
     /// The transaction's id.
-    pub fn transaction(&self) -> &str {
+    pub(crate) fn transaction(&self) -> &str {
         &self.taken.transaction
     }
 
     /// The open transaction.
-    pub fn client(&self) -> &ClientWrapper {
+    pub(crate) fn client(&self) -> &ClientWrapper {
         &self.taken.client
     }
 
     /// Originals that were kept aside.
-    pub fn leftovers(&self) -> u64 {
+    pub(crate) fn leftovers(&self) -> u64 {
         self.tallies
             .iter()
             .flat_map(|tally| tally.leftovers.values())

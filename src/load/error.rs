@@ -11,7 +11,7 @@ use crate::sqlite::source::SourceError;
 
 /// Why the move did not happen.
 #[derive(Debug, Error)]
-pub enum CopyError {
+pub(crate) enum CopyError {
     /// PostgreSQL's answer, or the connection's end.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -58,7 +58,7 @@ pub enum CopyError {
 
 /// What PostgreSQL refused: the next load leaves it out.
 #[derive(Debug)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// Rows without a place in the target were found on the way, and others refer to them.
     Parents(Vec<RefusedRow>),
     /// Some rows of one table, which must be searched for.

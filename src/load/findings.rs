@@ -15,13 +15,13 @@ use crate::sql::{literal, quote};
 
 /// What was found, by table and row id.
 #[derive(Debug, Default, Clone)]
-pub struct Findings {
+pub(crate) struct Findings {
     tables: BTreeMap<String, TableFindings>,
 }
 
 /// What was found in one table.
 #[derive(Debug, Default, Clone)]
-pub struct TableFindings {
+pub(crate) struct TableFindings {
     /// Rows that stay behind, with the reason.
     pub aside: HashMap<i64, Reason>,
     /// References that are set to NULL: source column and reason.
@@ -30,7 +30,7 @@ pub struct TableFindings {
 
 /// A row that is known to stay behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedRow {
+pub(crate) struct RefusedRow {
     /// Its table.
     pub table: String,
     /// Its row id.
@@ -44,7 +44,7 @@ impl Findings {
     ///
     /// # Errors
     /// SQLite cannot read a table.
-    pub fn search(
+    pub(crate) fn search(
         connection: &Connection,
         plan: &Plan,
         catalogue: &Catalogue,
@@ -101,7 +101,7 @@ impl Findings {
     }
 
     /// What was found in `table`.
-    pub fn of(&self, table: &str) -> Option<&TableFindings> {
+    pub(crate) fn of(&self, table: &str) -> Option<&TableFindings> {
         self.tables.get(table)
     }
 }

@@ -5,20 +5,37 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::convert::value::{self, Kind};
+use crate::load::plan::{Plan, Unasked};
 use crate::postgres::catalogue::{Catalogue, Column, ForeignKey, Table};
 use crate::sql::quote;
 use crate::sqlite::source;
 
+/// A catalogue that nobody has read: good for finding rows without a place, not for sending any.
+pub(crate) struct Foreseen(Catalogue);
+
+impl Foreseen {
+    /// The plan into it. There is nobody to ask about other types, and [`foreseen`] knows none.
+    pub(crate) fn plan(&self, tables: &[source::Table]) -> Plan {
+        Unasked::new(tables, &self.0).0
+    }
+
+    /// Its tables and foreign keys.
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.0
+    }
+}
+
 /// What can be foreseen of a target that does not exist yet, from the source's own declarations: the
-/// app's Alembic gives both sides the same tables, columns and foreign keys at the same revision.
+/// app's Alembic gives both sides the same tables, columns and foreign keys at the same revision. They are to be in `schema`.
 ///
 /// # Errors
 /// SQLite cannot read its schema.
-pub fn foresee<'a>(
+pub(crate) fn foresee<'a>(
     connection: &Connection,
+    schema: &str,
     tables: impl Iterator<Item = &'a source::Table>,
-) -> rusqlite::Result<Catalogue> {
-    let mut catalogue = Catalogue::of("public", BTreeMap::new());
+) -> rusqlite::Result<Foreseen> {
+    let mut catalogue = Catalogue::of(schema, BTreeMap::new());
     for table in tables {
         let columns = table.columns.iter().map(|column| {
             let times = holds_times(connection, table, column)?;
@@ -38,7 +55,7 @@ pub fn foresee<'a>(
             .foreign_keys
             .extend(foreseen_keys(connection, &table.name)?);
     }
-    Ok(catalogue)
+    Ok(Foreseen(catalogue))
 }
 
 /// Whether a column that is declared as a time holds times. Old files hold epochs under DATETIME.
@@ -71,11 +88,11 @@ fn foreseen(column: &source::Column, holds_times: bool) -> Column {
         type_oid: 0,
         type_name: column.declared.clone(),
         send: String::new(),
-        value: value::Column {
+        value: value::ColumnRule {
             kind,
             not_null: column.not_null,
             default: None,
-            answers: None,
+            input_results: None,
         },
         has_default: column.has_default,
         sequence: None,

@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// What the search for the rows of one table needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Isolation<'a> {
+pub(crate) struct Isolation<'a> {
     /// The target, under the lock.
     pub locked: &'a LockedTarget,
     /// What the server can do.
@@ -51,7 +51,7 @@ impl Isolation<'_> {
     ///
     /// # Errors
     /// The source cannot be read, or PostgreSQL refuses something else than a row.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         source: Source,
         findings: Findings,
@@ -94,7 +94,7 @@ impl Isolation<'_> {
 
 /// Where rows are sent, to see which are refused: within the transaction of `client`.
 #[derive(Debug, Clone, Copy)]
-pub struct Sieve<'a> {
+pub(crate) struct Sieve<'a> {
     /// The connection.
     pub client: &'a Client,
     /// The table that takes the rows, or one like it.
@@ -112,7 +112,7 @@ impl Sieve<'_> {
     ///
     /// # Errors
     /// As [`Isolation::run`].
-    pub async fn sift(
+    pub(crate) async fn sift(
         self,
         source: Source,
         findings: Findings,

@@ -24,7 +24,7 @@ const ANALYZE: Duration = Duration::from_mins(2);
 /// # Errors
 /// The connection breaks. That a table cannot be vacuumed, or not in time, is no error; `cancel` ends the statement
 /// then.
-pub async fn reclaim<C: Future<Output = ()>>(
+pub(crate) async fn reclaim<C: Future<Output = ()>>(
     client: &ClientWrapper,
     plan: &Plan,
     cancel: impl FnOnce() -> C,
@@ -60,7 +60,7 @@ pub async fn reclaim<C: Future<Output = ()>>(
 }
 
 /// Tells the planner about the new rows. The move is complete without it.
-pub async fn analyze(locked: &LockedTarget, plan: &Plan) {
+pub(crate) async fn analyze(locked: &LockedTarget, plan: &Plan) {
     let tables: Vec<&str> = plan
         .tables
         .iter()

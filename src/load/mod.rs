@@ -1,17 +1,17 @@
 //! Owns the move of rows from SQLite to PostgreSQL, and nothing that goes the other way.
 
-pub mod begun;
-pub mod commit;
-pub mod copy_in;
-pub mod error;
-pub mod findings;
-pub mod foresee;
-pub mod isolate;
-pub mod maintenance;
-pub mod other_types;
-pub mod plan;
-pub mod proof;
-pub mod reader;
-pub mod report;
+pub(crate) mod begun;
+pub(crate) mod commit;
+pub(crate) mod copy_in;
+pub(crate) mod error;
+pub(crate) mod findings;
+pub(crate) mod foresee;
+pub(crate) mod isolate;
+pub(crate) mod maintenance;
+pub(crate) mod other_types;
+pub(crate) mod plan;
+pub(crate) mod proof;
+pub(crate) mod reader;
+pub(crate) mod report;
 mod restore;
-pub mod watchdog;
+pub(crate) mod watchdog;

@@ -1,5 +1,5 @@
 //! Owns the values of types that [`value`] does not know: PostgreSQL's own input function decides. Every text
-//! that occurs in such a column is asked about beforehand, once, and the answer is the binary form that the
+//! that occurs in such a column is sent to it beforehand, once, and the result is the binary form that the
 //! load then sends; so the rest of the move needs no second way. Open WebUI has no such column today. The
 //! different values of one are held in memory.
 
@@ -11,22 +11,22 @@ use thiserror::Error;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError};
 
-use crate::convert::value::{self, Answers, Kind};
-use crate::load::plan::{Plan, TablePlan};
+use crate::convert::value::{self, InputResults, Kind};
+use crate::load::plan::{Plan, TablePlan, Unasked};
 use crate::postgres::error::{TargetError, failed, is_about_rows};
 use crate::sql::quote;
 use crate::sqlite::source::{Source, SourceError};
 use crate::sqlite::thread::on_source;
 
-/// Texts in one question.
+/// Texts in one query.
 const BATCH: usize = 500;
-/// How long one question may take.
+/// How long one query may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 const DOING: &str = "did not say what it makes of a value";
 
 /// Why the values could not be asked about.
 #[derive(Debug, Error)]
-pub enum InputError {
+pub(crate) enum OtherTypesError {
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -35,35 +35,38 @@ pub enum InputError {
     Target(#[from] TargetError),
 }
 
-/// Asks about every column of `plan` that needs it, and notes the answers there.
-///
-/// # Errors
-/// The source cannot be read; PostgreSQL cannot be asked. That it refuses a value is an answer.
-pub async fn ask(
-    client: &Client,
-    mut source: Source,
-    plan: &mut Plan,
-) -> Result<Source, InputError> {
-    for table in &mut plan.tables {
-        for at in 0..table.fields.len() {
-            if table.fields[at].column.value.kind != Kind::Other {
-                continue;
+impl Unasked {
+    /// Asks about every column that needs it; the plan then knows the results.
+    ///
+    /// # Errors
+    /// The source cannot be read; PostgreSQL cannot be asked. That it refuses a value is a result.
+    pub(crate) async fn ask(
+        self,
+        client: &Client,
+        mut source: Source,
+    ) -> Result<(Source, Plan), OtherTypesError> {
+        let Self(mut plan) = self;
+        for table in &mut plan.tables {
+            for at in 0..table.fields.len() {
+                if table.fields[at].column.value.kind != Kind::Other {
+                    continue;
+                }
+                let texts;
+                (source, texts) = {
+                    let table = table.clone();
+                    on_source(source, move |source| texts_of(source, &table, at)).await?
+                };
+                let column = &mut table.fields[at].column;
+                let query = format!(
+                    "SELECT {}(CAST(v AS {})) FROM unnest($1) WITH ORDINALITY t(v, n) ORDER BY n",
+                    column.send, column.type_name
+                );
+                let results = input_results(client, &query, &texts).await?;
+                column.value.input_results = Some(Arc::new(results));
             }
-            let texts;
-            (source, texts) = {
-                let table = table.clone();
-                on_source(source, move |source| texts_of(source, &table, at)).await?
-            };
-            let column = &mut table.fields[at].column;
-            let question = format!(
-                "SELECT {}(CAST(v AS {})) FROM unnest($1) WITH ORDINALITY t(v, n) ORDER BY n",
-                column.send, column.type_name
-            );
-            let answers = answers(client, &question, &texts).await?;
-            column.value.answers = Some(Arc::new(answers));
         }
+        Ok((source, plan))
     }
-    Ok(source)
 }
 
 fn texts_of(source: &Source, table: &TablePlan, field: usize) -> Result<Vec<String>, SourceError> {
@@ -80,7 +83,7 @@ fn texts_of(source: &Source, table: &TablePlan, field: usize) -> Result<Vec<Stri
         let mut rows = statement.query([])?;
         let mut texts = BTreeSet::new();
         while let Some(row) = rows.next()? {
-            texts.extend(value::question(row.get_ref(0)?).map(|(text, _)| text));
+            texts.extend(value::as_text(row.get_ref(0)?).map(|(text, _)| text));
         }
         Ok(texts)
     };
@@ -93,26 +96,26 @@ fn texts_of(source: &Source, table: &TablePlan, field: usize) -> Result<Vec<Stri
 }
 
 /// Asks in batches; a batch that is refused is halved until single texts remain. Nothing is written.
-async fn answers(
+async fn input_results(
     client: &Client,
-    question: &str,
+    query: &str,
     texts: &[String],
-) -> Result<Answers, TargetError> {
-    let mut answers = Answers::new();
+) -> Result<InputResults, TargetError> {
+    let mut results = InputResults::new();
     let mut waiting: Vec<&[String]> = texts.chunks(BATCH).collect();
     while let Some(batch) = waiting.pop() {
         let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&batch, Type::TEXT_ARRAY)];
-        let asked = tokio::time::timeout(PATIENCE, client.query_typed(question, &arguments)).await;
+        let asked = tokio::time::timeout(PATIENCE, client.query_typed(query, &arguments)).await;
         let answer: Result<_, PgError> = asked.map_err(|_| TargetError::Stalled)?;
         match (answer, batch) {
-            (Ok(rows), _) => answers.extend(
+            (Ok(rows), _) => results.extend(
                 batch
                     .iter()
                     .zip(&rows)
                     .map(|(text, row)| (text.clone().into_bytes(), row.get(0))),
             ),
             (Err(error), [text]) if is_about_rows(&error) => {
-                answers.insert(text.clone().into_bytes(), None);
+                results.insert(text.clone().into_bytes(), None);
             }
             (Err(error), _) if is_about_rows(&error) => {
                 let (first, second) = batch.split_at(batch.len() / 2);
@@ -121,5 +124,5 @@ async fn answers(
             (Err(error), _) => return Err(failed(DOING)(error)),
         }
     }
-    Ok(answers)
+    Ok(results)
 }

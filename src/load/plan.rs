@@ -1,33 +1,37 @@
 //! Owns the plan: what becomes of each table and column of the source, decided by the target's catalogue
-//! alone. Pure. Single rows that the target must refuse are `findings`', single values `value`'s.
+//! alone, before PostgreSQL is asked about values of other types. Single rows that the target must refuse are `findings`', single values `value`'s.
 
 use crate::app::names;
 use crate::postgres::catalogue::{self, Catalogue};
 use crate::sql::quote;
 use crate::sqlite::source;
 
-/// What is to be moved, and how.
+/// A plan whose values of other types PostgreSQL has not been asked about: [`Unasked::ask`] makes a [`Plan`] of it.
+#[derive(Debug)]
+pub(crate) struct Unasked(pub(super) Plan);
+
+/// What is to be moved, and how. PostgreSQL has been asked about every value of a type that `value` does not know.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Tables that both sides know.
     pub tables: Vec<TablePlan>,
     /// Tables that only the source knows: kept aside whole where they hold anything.
     pub unknown: Vec<source::Table>,
     /// The schema moved into.
-    pub schema: String,
+    schema: String,
 }
 
 /// The position of a column among the source's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceColumn(pub usize);
+pub(crate) struct SourceColumn(pub usize);
 
 /// The position of a field among those that are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldAt(usize);
+pub(crate) struct FieldAt(usize);
 
 /// One table that both sides know.
 #[derive(Debug, Clone)]
-pub struct TablePlan {
+pub(crate) struct TablePlan {
     /// The source's description.
     pub source: source::Table,
     /// The fields of a row in the target, in the order in which they are sent.
@@ -42,7 +46,7 @@ pub struct TablePlan {
 
 /// One column of the target.
 #[derive(Debug, Clone)]
-pub struct Field {
+pub(crate) struct Field {
     /// Which of the source's columns it comes from. None: the source has no such column, and the target
     /// neither takes NULL nor has a default.
     pub from: Option<SourceColumn>,
@@ -50,10 +54,10 @@ pub struct Field {
     pub column: catalogue::Column,
 }
 
-impl Plan {
+impl Unasked {
     /// Plans the move of `tables` into `catalogue`.
-    pub fn new(tables: &[source::Table], catalogue: &Catalogue) -> Self {
-        let mut plan = Self {
+    pub(crate) fn new(tables: &[source::Table], catalogue: &Catalogue) -> Self {
+        let mut plan = Plan {
             tables: Vec::new(),
             unknown: Vec::new(),
             schema: catalogue.schema.clone(),
@@ -67,11 +71,18 @@ impl Plan {
                 None => plan.unknown.push(table.clone()),
             }
         }
-        plan
+        Self(plan)
+    }
+}
+
+impl Plan {
+    /// The schema moved into.
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
     }
 
     /// Whether the plan loads this table.
-    pub fn loads(&self, table: &str) -> bool {
+    pub(crate) fn loads(&self, table: &str) -> bool {
         self.tables
             .iter()
             .any(|planned| planned.source.name == table)
@@ -127,7 +138,7 @@ impl TablePlan {
 
     /// The same rows with nothing but the fields named.
     #[must_use]
-    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
         self.fields.retain(|field| wanted(&field.column.name));
         let mut columns = Vec::new();
         for field in &mut self.fields {
@@ -142,12 +153,12 @@ impl TablePlan {
     }
 
     /// The table's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.source.name
     }
 
     /// Names of the target's columns that are sent.
-    pub fn columns(&self) -> Vec<String> {
+    pub(crate) fn columns(&self) -> Vec<String> {
         self.fields
             .iter()
             .map(|field| field.column.name.clone())
@@ -155,7 +166,7 @@ impl TablePlan {
     }
 
     /// Names of the target's key columns.
-    pub fn primary_columns(&self) -> Vec<String> {
+    pub(crate) fn primary_columns(&self) -> Vec<String> {
         self.primary
             .iter()
             .map(|at| self.fields[at.0].column.name.clone())
@@ -163,7 +174,7 @@ impl TablePlan {
     }
 
     /// The statement that takes the rows.
-    pub fn copy_statement(&self) -> String {
+    pub(crate) fn copy_statement(&self) -> String {
         let columns: Vec<String> = self
             .fields
             .iter()
@@ -177,19 +188,19 @@ impl TablePlan {
     }
 
     /// Positions of the source's key columns.
-    pub fn keys(&self) -> Vec<SourceColumn> {
+    pub(crate) fn keys(&self) -> Vec<SourceColumn> {
         key_columns(&self.source)
     }
 
     /// The fields, each with its position.
-    pub fn placed_fields(&self) -> impl Iterator<Item = (FieldAt, &Field)> {
+    pub(crate) fn placed_fields(&self) -> impl Iterator<Item = (FieldAt, &Field)> {
         let fields = self.fields.iter().enumerate();
         fields.map(|(at, field)| (FieldAt(at), field))
     }
 }
 
 /// Positions of a table's key columns.
-pub fn key_columns(table: &source::Table) -> Vec<SourceColumn> {
+pub(crate) fn key_columns(table: &source::Table) -> Vec<SourceColumn> {
     let columns = table.columns.iter().enumerate();
     let keys = columns.filter(|(_, column)| column.key);
     keys.map(|(at, _)| SourceColumn(at)).collect()
@@ -207,11 +218,11 @@ mod tests {
             type_oid: 25,
             type_name: "text".to_owned(),
             send: "textsend".to_owned(),
-            value: value::Column {
+            value: value::ColumnRule {
                 kind: Kind::Text,
                 not_null,
                 default: None,
-                answers: None,
+                input_results: None,
             },
             has_default: false,
             sequence: None,
@@ -256,7 +267,7 @@ mod tests {
             source_table("modelfile", &["id"]),
             source_table("user", &["id", "name", "old"]),
         ];
-        let plan = Plan::new(&tables, &catalogue);
+        let Unasked(plan) = Unasked::new(&tables, &catalogue);
         assert_eq!(
             plan.unknown
                 .iter()

@@ -17,7 +17,7 @@ const WORTH_WORKERS: u64 = 8 << 20;
 
 /// Why the proof failed.
 #[derive(Debug, Error)]
-pub enum VerifyError {
+pub(crate) enum VerifyError {
     /// PostgreSQL did not answer.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -38,13 +38,13 @@ pub enum VerifyError {
 /// What PostgreSQL returns has been compared with what was meant: only [`verify`] makes one, and without it no move is
 /// recorded.
 #[derive(Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     copied: Copied,
 }
 
 impl Verified {
     /// What was copied.
-    pub fn copied(&self) -> &Copied {
+    pub(crate) fn copied(&self) -> &Copied {
         &self.copied
     }
 
@@ -57,7 +57,7 @@ impl Verified {
 ///
 /// # Errors
 /// Any difference.
-pub async fn verify(
+pub(crate) async fn verify(
     copied: Copied,
     how: Verify,
     reporter: &Reporter,
@@ -94,7 +94,7 @@ pub async fn verify(
         how: Verify::Count,
         sql: digest::count_query(&format!(
             "webui_init.leftover WHERE target_schema = {}",
-            literal(&copied.plan().schema)
+            literal(copied.plan().schema())
         )),
     });
     // Starting workers takes longer than most tables do: those come first, without.

@@ -13,7 +13,7 @@ use crate::output::words::{columns, count};
 
 /// The account of a move.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Rows now in the app's tables.
     pub rows: u64,
     /// Of these, stored exactly as they were.
@@ -31,7 +31,7 @@ pub struct Report {
 
 /// The account of one table.
 #[derive(Debug, Serialize)]
-pub struct TableReport {
+pub(crate) struct TableReport {
     /// Its name.
     pub table: String,
     /// Rows in the source.
@@ -44,7 +44,7 @@ pub struct TableReport {
 
 /// Originals kept for one reason.
 #[derive(Debug, Serialize)]
-pub struct KeptReport {
+pub(crate) struct KeptReport {
     /// How many.
     pub count: u64,
     /// Whether the row is in the target, and only a part of it was kept aside.
@@ -55,7 +55,7 @@ pub struct KeptReport {
 
 impl Report {
     /// Adds up the tallies.
-    pub fn new(tallies: &[TableTally], seconds: BTreeMap<&'static str, f64>) -> Self {
+    pub(crate) fn new(tallies: &[TableTally], seconds: BTreeMap<&'static str, f64>) -> Self {
         let tables: Vec<TableReport> = tallies
             .iter()
             .filter(|tally| tally.read > 0)
@@ -79,12 +79,12 @@ impl Report {
     }
 
     /// The report as JSON.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
     }
 
     /// The rows in PostgreSQL, and of how many tables.
-    pub fn sum(&self) -> String {
+    pub(crate) fn sum(&self) -> String {
         let tables = self.tables.iter().filter(|table| table.rows > 0).count();
         format!(
             "{} in {}",
@@ -94,7 +94,7 @@ impl Report {
     }
 
     /// Tells of a move that is done: one line, one more where something is kept aside, and every table at `debug`.
-    pub fn log(&self, took: Duration) {
+    pub(crate) fn log(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         tracing::info!(
             rows = self.rows,
@@ -127,7 +127,7 @@ impl Report {
     }
 
     /// Each table, for people.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let rows: Vec<[String; 5]> = self
             .tables
             .iter()
@@ -148,7 +148,7 @@ impl Report {
     }
 
     /// What is not stored exactly as it was, a line each for a table and a reason.
-    pub fn exceptions(&self, in_place: &str, aside: &str) -> String {
+    pub(crate) fn exceptions(&self, in_place: &str, aside: &str) -> String {
         let mut text = String::new();
         for (row_is_in_place, what) in [(true, in_place), (false, aside)] {
             for table in &self.tables {

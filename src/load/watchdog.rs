@@ -16,7 +16,7 @@ const LEAST: Duration = Duration::from_secs(5);
 
 /// The connection of the move, seen from beside it.
 #[derive(Debug)]
-pub struct Watchdog<'a> {
+pub(crate) struct Watchdog<'a> {
     locked: &'a LockedTarget,
     /// The move's transaction. Not its server process: behind a pooler that may soon serve somebody else, even the
     /// connection that asks.
@@ -28,7 +28,7 @@ pub struct Watchdog<'a> {
 
 impl<'a> Watchdog<'a> {
     /// Watches over `transaction`, by what `reporter` hears of it.
-    pub fn new(
+    pub(crate) fn new(
         locked: &'a LockedTarget,
         transaction: &str,
         patience: Duration,
@@ -47,7 +47,7 @@ impl<'a> Watchdog<'a> {
     ///
     /// # Errors
     /// [`TargetError::Stalled`].
-    pub async fn over<T>(&self, work: impl Future<Output = T>) -> Result<T, TargetError> {
+    pub(crate) async fn over<T>(&self, work: impl Future<Output = T>) -> Result<T, TargetError> {
         let mut work = pin!(work);
         let pause = (self.patience / 6).clamp(Duration::from_secs(1), Duration::from_secs(10));
         let mut seen = self.reporter.seen();

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use x509_cert::der::DateTime;
 
 /// This moment.
-pub fn now() -> String {
+pub(crate) fn now() -> String {
     rfc3339(SystemTime::now())
 }
 
 /// A number of seconds since 1970; none for what no calendar holds.
-pub fn of_seconds(seconds: i64) -> Option<String> {
+pub(crate) fn of_seconds(seconds: i64) -> Option<String> {
     let seconds = u64::try_from(seconds).ok()?;
     let time = DateTime::from_unix_duration(Duration::from_secs(seconds)).ok()?;
     Some(time.to_string())

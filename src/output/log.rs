@@ -22,15 +22,15 @@ pub enum LogFormat {
 /// The target of this program's own lines.
 const OURS: &str = "webui_init";
 /// The target of the lines that Open WebUI writes while its schema step runs.
-pub const APP: &str = "open_webui";
+pub(crate) const APP: &str = "open_webui";
 
 /// The target of what ends the program: it is written whatever the filter says, `off` included.
-pub const FATAL: &str = "webui_init::fatal";
+pub(crate) const FATAL: &str = "webui_init::fatal";
 
 /// `WEBUI_INIT_LOG` is no level and no list of `target=level`.
 #[derive(Debug, Error)]
 #[error("not a level (error, warn, info, debug, trace, off) or a list of target=level")]
-pub struct NotAFilter;
+pub(crate) struct NotAFilter;
 
 /// The filter of `WEBUI_INIT_LOG`: a level, or `target=level` pairs separated by commas.
 ///
@@ -40,7 +40,7 @@ pub struct NotAFilter;
 ///
 /// # Errors
 /// The text is no such list. A bare word that is no level is none: taken for a target, it would silence all others.
-pub fn parse_filter(text: &str) -> Result<Targets, NotAFilter> {
+pub(crate) fn parse_filter(text: &str) -> Result<Targets, NotAFilter> {
     let mut filter = Targets::new();
     for item in text.split(',').map(str::trim) {
         filter = match item.split_once('=') {
@@ -77,7 +77,7 @@ fn parse_level(text: &str) -> Result<LevelFilter, NotAFilter> {
 }
 
 /// Installs the log for the rest of the process. A second call changes nothing.
-pub fn install(filter: Targets, format: LogFormat) {
+pub(crate) fn install(filter: Targets, format: LogFormat) {
     let layer = match format {
         LogFormat::Text => fmt::layer()
             .with_writer(|| RedactedStderr)

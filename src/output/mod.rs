@@ -1,9 +1,9 @@
 //! Owns what leaves the program: the log, progress, results.
 
-pub mod clock;
-pub mod log;
-pub mod progress;
-pub mod secret;
-pub mod stdout;
-pub mod text;
-pub mod words;
+pub(crate) mod clock;
+pub(crate) mod log;
+pub(crate) mod progress;
+pub(crate) mod secret;
+pub(crate) mod stdout;
+pub(crate) mod text;
+pub(crate) mod words;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// How far the move is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// The stage, as a verb phrase; empty while there is nothing to tell.
     pub stage: &'static str,
     /// The table being worked on, if one is.
@@ -26,7 +26,7 @@ pub struct Progress {
 
 /// The stages' end of the channel.
 #[derive(Debug, Clone)]
-pub struct Reporter(watch::Sender<Progress>);
+pub(crate) struct Reporter(watch::Sender<Progress>);
 
 impl Default for Reporter {
     fn default() -> Self {
@@ -36,7 +36,7 @@ impl Default for Reporter {
 
 impl Reporter {
     /// Enters a stage.
-    pub fn stage(&self, stage: &'static str) {
+    pub(crate) fn stage(&self, stage: &'static str) {
         tracing::debug!("stage: {stage}");
         self.0.send_modify(|progress| {
             progress.stage = stage;
@@ -47,17 +47,17 @@ impl Reporter {
     }
 
     /// How far it is now.
-    pub fn seen(&self) -> Progress {
+    pub(crate) fn seen(&self) -> Progress {
         self.0.borrow().clone()
     }
 
     /// Changes the numbers.
-    pub fn update(&self, change: impl FnOnce(&mut Progress)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
         self.0.send_modify(change);
     }
 
     /// Writes a line every five seconds while a stage is under way. Never returns.
-    pub async fn log(&self) -> std::convert::Infallible {
+    pub(crate) async fn log(&self) -> std::convert::Infallible {
         let receiver = self.0.subscribe();
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -107,7 +107,7 @@ impl Progress {
 }
 
 /// A number of bytes for people.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     let count_as_float = count as f64;
     match count {

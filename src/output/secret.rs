@@ -7,16 +7,16 @@ use std::sync::{PoisonError, RwLock};
 
 /// A string that `Debug` does not show and that has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// Wraps a secret value.
-    pub fn new(value: impl Into<String>) -> Self {
+    pub(crate) fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
     /// The value itself, for the one place that hands it to a server or a child's environment.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -40,11 +40,11 @@ static SPELLINGS: RwLock<Vec<String>> = RwLock::new(Vec::new());
 /// Our own messages never contain secrets; this guards what passes through from elsewhere: the app's
 /// output, a library's trace events, a server's error text.
 #[derive(Debug, Clone, Copy)]
-pub struct Redactor;
+pub(crate) struct Redactor;
 
 impl Redactor {
     /// Adds spellings (raw, percent-encoded, …) that must not be printed from now on.
-    pub fn register(spellings: impl IntoIterator<Item = String>) {
+    pub(crate) fn register(spellings: impl IntoIterator<Item = String>) {
         let mut known = SPELLINGS.write().unwrap_or_else(PoisonError::into_inner);
         for spelling in spellings {
             for variant in [
@@ -62,7 +62,7 @@ impl Redactor {
     }
 
     /// `text` with every registered spelling masked.
-    pub fn clean(text: &str) -> String {
+    pub(crate) fn clean(text: &str) -> String {
         let known = SPELLINGS.read().unwrap_or_else(PoisonError::into_inner);
         let mut clean = text.to_owned();
         for spelling in known
@@ -86,7 +86,7 @@ fn escaped(quoted: &str) -> String {
 
 /// A writer to stderr that masks secrets. `tracing-subscriber` writes one whole event at a time.
 #[derive(Debug)]
-pub struct RedactedStderr;
+pub(crate) struct RedactedStderr;
 
 impl Write for RedactedStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -11,7 +11,7 @@ use crate::output::secret::Redactor;
 ///
 /// # Errors
 /// It could not be written, for another reason: the disk that it leads to is full.
-pub fn out(text: &str) -> io::Result<()> {
+pub(crate) fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout
         .write_all(text.as_bytes())
@@ -26,13 +26,13 @@ pub fn out(text: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`out`].
-pub fn say(text: &str) -> io::Result<()> {
+pub(crate) fn say(text: &str) -> io::Result<()> {
     out(&format!("{}\n", Redactor::clean(text)))
 }
 
 /// What every document begins with.
 #[derive(Debug, Serialize)]
-pub struct Head {
+pub(crate) struct Head {
     schema: String,
     version: &'static str,
     time: String,
@@ -40,7 +40,7 @@ pub struct Head {
 
 impl Head {
     /// Of the answer of `command`. The number of its schema changes when a field changes its name or meaning, or goes.
-    pub fn new(command: &str) -> Self {
+    pub(crate) fn new(command: &str) -> Self {
         Self {
             schema: format!("webui-init/{command}/1"),
             version: env!("CARGO_PKG_VERSION"),
@@ -51,7 +51,7 @@ impl Head {
 
 /// What every document ends with.
 #[derive(Debug, Serialize)]
-pub struct End {
+pub(crate) struct End {
     ok: bool,
     exit_code: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub struct End {
 
 /// A failure: one name for each of its parts, in documents as in the log.
 #[derive(Debug, Clone, Serialize)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// The exit code.
     pub exit_code: u8,
     /// What happened.
@@ -83,7 +83,7 @@ impl From<Option<Trouble>> for End {
 
 /// A document: who speaks, what was found (unless that could not be found out), and how it ended.
 #[derive(Debug, Serialize)]
-pub struct Document<'a, T> {
+pub(crate) struct Document<'a, T> {
     #[serde(flatten)]
     head: Head,
     #[serde(flatten)]
@@ -94,7 +94,7 @@ pub struct Document<'a, T> {
 
 impl<'a, T: Serialize> Document<'a, T> {
     /// The answer of `command`.
-    pub fn new(command: &str, body: Option<&'a T>, error: Option<Trouble>) -> Self {
+    pub(crate) fn new(command: &str, body: Option<&'a T>, error: Option<Trouble>) -> Self {
         Self {
             head: Head::new(command),
             body,
@@ -106,7 +106,7 @@ impl<'a, T: Serialize> Document<'a, T> {
     ///
     /// # Errors
     /// As [`out`].
-    pub fn write(&self) -> io::Result<()> {
+    pub(crate) fn write(&self) -> io::Result<()> {
         let text = serde_json::to_string(self)?;
         out(&format!("{}\n", Redactor::clean(&text)))
     }

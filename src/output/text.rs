@@ -15,7 +15,7 @@ use crate::output::log::{APP, FATAL};
 
 /// Formats events as text.
 #[derive(Debug)]
-pub struct Text {
+pub(crate) struct Text {
     /// Whether lines begin with the time. A person at a terminal knows it.
     stamped: bool,
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// `1 row`, `2 rows`, `12,345 rows`. Most plurals only add an s; for others both forms are given, `entry/entries`.
-pub fn count(number: impl TryInto<u64>, thing: &str) -> String {
+pub(crate) fn count(number: impl TryInto<u64>, thing: &str) -> String {
     let number = number.try_into().unwrap_or_default();
     let (one, many) = match thing.split_once('/') {
         Some((one, many)) => (one.to_owned(), many.to_owned()),
@@ -22,7 +22,7 @@ fn plural(thing: &str) -> String {
 }
 
 /// With a comma before each three digits.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {
@@ -35,7 +35,7 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// Lines of columns, indented: the first column to the left, numbers to the right. Each line begins with a line break.
-pub fn columns<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+pub(crate) fn columns<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     let heads = heads.map(str::to_owned);
     let lines = || std::iter::once(&heads).chain(rows);
     let width = |at: usize| lines().map(|line| line[at].chars().count()).max();

@@ -11,7 +11,7 @@ use crate::postgres::error::{Class, TargetError, classify, failed};
 use crate::postgres::target::{Target, begin, brief};
 
 /// What the lock rests on; it is taken before anything else is tried.
-pub const ADVISORY_LOCKS: &str = "advisory locks that a transaction holds";
+pub(crate) const ADVISORY_LOCKS: &str = "advisory locks that a transaction holds";
 /// What the move rests on besides, and a statement that needs it.
 const ABILITIES: [(&str, &str); 5] = [
     (
@@ -36,7 +36,7 @@ const ABILITIES: [(&str, &str); 5] = [
 ];
 
 /// What is tried needs an ability of the server; an error that will not pass says that it lacks it.
-pub async fn able<T>(
+pub(crate) async fn able<T>(
     ability: &'static str,
     tried: impl Future<Output = Result<T, TargetError>>,
 ) -> Result<T, TargetError> {
@@ -54,7 +54,7 @@ impl Target {
     ///
     /// # Errors
     /// [`TargetError::Unable`] names the first thing that the server cannot do.
-    pub async fn check_abilities(&self) -> Result<(), TargetError> {
+    pub(crate) async fn check_abilities(&self) -> Result<(), TargetError> {
         let client = Object::take(self.client().await?);
         let privilege = client.query_typed_one(
             "SELECT has_database_privilege(current_database(), 'TEMPORARY')",

@@ -11,7 +11,7 @@ use crate::postgres::tls::{self, TlsError};
 
 /// Why the target cannot be used.
 #[derive(Debug, Error)]
-pub enum TargetError {
+pub(crate) enum TargetError {
     /// Certificates or keys.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -29,6 +29,9 @@ pub enum TargetError {
     /// It cannot be written to: a standby, or a database that a provider has set to read-only.
     #[error("PostgreSQL is read-only: a standby, or default_transaction_read_only is on")]
     ReadOnly,
+    /// The pool of connections: closed, or made without what it needs. A fault of this program.
+    #[error("no connection could be had")]
+    Pool(#[source] Box<dyn StdError + Send + Sync>),
     /// A server that the move is not made for.
     #[error("{0}")]
     Unsupported(String),
@@ -53,11 +56,12 @@ pub enum TargetError {
 
 impl TargetError {
     /// What becomes of it if one waits.
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match self {
             Self::Postgres { source, .. } => classify(source),
             Self::Stalled | Self::ReadOnly => Class::Transient,
             Self::MayNot(_) => Class::Refused,
+            Self::Pool(_) => Class::Other,
             Self::Tls(_)
             | Self::Unsupported(_)
             | Self::Unable { .. }
@@ -69,7 +73,7 @@ impl TargetError {
 
 /// What becomes of an error if one waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// It may pass: refused connections, a server that starts, too many connections.
     Transient,
     /// Somebody else is in the way.
@@ -83,7 +87,7 @@ pub enum Class {
 }
 
 /// The one table from PostgreSQL's errors to what can be done about them.
-pub fn classify(error: &PgError) -> Class {
+pub(crate) fn classify(error: &PgError) -> Class {
     let Some(state) = error.code() else {
         return classify_connection(error);
     };
@@ -129,34 +133,34 @@ fn classify_connection(error: &PgError) -> Class {
 }
 
 /// Whether the server's message has these words.
-pub fn said(error: &PgError, words: &str) -> bool {
+pub(crate) fn said(error: &PgError, words: &str) -> bool {
     error
         .as_db_error()
         .is_some_and(|db| db.message().contains(words))
 }
 
 /// Whether PostgreSQL says that there is no such table.
-pub fn is_absence(error: &PgError) -> bool {
+pub(crate) fn is_absence(error: &PgError) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME
     })
 }
 
 /// Data exceptions, violated constraints, and what is too large for an index.
-pub fn is_about_rows(error: &PgError) -> bool {
+pub(crate) fn is_about_rows(error: &PgError) -> bool {
     error
         .code()
         .is_some_and(|state| ["22", "23", "54"].contains(&&state.code()[..2]))
 }
 
 /// Turns PostgreSQL's error into ours, with what was being done.
-pub fn failed(doing: &'static str) -> impl FnOnce(PgError) -> TargetError {
+pub(crate) fn failed(doing: &'static str) -> impl FnOnce(PgError) -> TargetError {
     move |source| TargetError::Postgres { doing, source }
 }
 
 /// An error and its causes on one line. Of PostgreSQL's errors the message and the hint, not the detail: that
 /// quotes values.
-pub fn chain(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(cause) = next {

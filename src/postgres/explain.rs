@@ -12,7 +12,7 @@ use crate::postgres::tls;
 
 /// What is behind an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// There is no database of this name.
     NoDatabase,
     /// Wrong password, or no such role.
@@ -57,7 +57,7 @@ pub enum Kind {
 
 impl Kind {
     /// What is behind `error`.
-    pub fn of(error: &PgError) -> Self {
+    pub(crate) fn of(error: &PgError) -> Self {
         let Some(state) = error.code() else {
             return of_connection(error);
         };
@@ -85,7 +85,7 @@ impl Kind {
     }
 
     /// What happened, in words; none where the error's own words are the best there are.
-    pub fn words(self, place: &Place) -> Option<String> {
+    pub(crate) fn words(self, place: &Place) -> Option<String> {
         let Place {
             database,
             servers,

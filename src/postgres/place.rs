@@ -45,6 +45,15 @@ impl Place {
         first.rsplit_once(':').map_or(first, |(host, _)| host)
     }
 
+    /// The port of the first host.
+    pub fn port(&self) -> u16 {
+        let first = self.servers.split(',').next().unwrap_or_default();
+        let port = first
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok());
+        port.unwrap_or(5432)
+    }
+
     /// Whose server it is.
     pub fn provider(&self) -> Option<Provider> {
         let host = self.host().to_ascii_lowercase();

@@ -9,10 +9,12 @@ use crate::sql::quote;
 
 /// What is known of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// It is there and holds a row.
     Rows,
-    /// There is no such table, or no row in it.
+    /// It is there and holds none.
+    Empty,
+    /// There is no such table.
     Nothing,
     /// It is there, but somebody has locked it: nobody knows what will be in it.
     Locked,
@@ -23,7 +25,7 @@ pub enum Presence {
 ///
 /// # Errors
 /// PostgreSQL's, above all a missing privilege: a refusal is never absence.
-pub async fn presence(
+pub(crate) async fn presence(
     client: &Client,
     schema: Option<&str>,
     table: &str,
@@ -42,7 +44,7 @@ pub async fn presence(
             Ok(if messages.any(row) {
                 Presence::Rows
             } else {
-                Presence::Nothing
+                Presence::Empty
             })
         }
         Err(TargetError::Postgres { source, doing }) => match source.code() {

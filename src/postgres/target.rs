@@ -23,7 +23,7 @@ const BRIEF: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The statement's own, or [`TargetError::Stalled`].
-pub async fn brief<T, E, F: From<TargetError>>(
+pub(crate) async fn brief<T, E, F: From<TargetError>>(
     statement: impl Future<Output = Result<T, E>>,
     map: impl FnOnce(E) -> F,
 ) -> Result<T, F> {
@@ -35,7 +35,7 @@ pub async fn brief<T, E, F: From<TargetError>>(
 
 /// A PostgreSQL that answers.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     pool: Pool,
     connector: Connector,
     summary: String,
@@ -46,7 +46,7 @@ pub struct Target {
 
 /// What the server can do, read when there is work to do.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     /// The schema of the app's tables.
     pub schema: String,
     /// The schema in which the role makes tables unless it names another.
@@ -58,7 +58,7 @@ pub struct Server {
 impl Server {
     /// The statement by which a transaction compresses long values as fast as this server can. It also decides
     /// which keys are too long for an index.
-    pub fn compression(&self) -> &'static str {
+    pub(crate) fn compression(&self) -> &'static str {
         if self.lz4 {
             "SET LOCAL default_toast_compression = 'lz4';\n"
         } else {
@@ -72,7 +72,7 @@ impl Target {
     ///
     /// # Errors
     /// A certificate or key file cannot be used.
-    pub fn new(dsn: &Dsn, schema: Option<&str>) -> Result<Self, TargetError> {
+    pub(crate) fn new(dsn: &Dsn, schema: Option<&str>) -> Result<Self, TargetError> {
         let connector = Connector::new(dsn.tls())?;
         let config = dsn.config();
         let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
@@ -91,7 +91,7 @@ impl Target {
         let pool = Pool::builder(manager)
             .max_size(3)
             .build()
-            .map_err(|error| TargetError::Unsupported(error.to_string()))?;
+            .map_err(|error| TargetError::Pool(error.into()))?;
         Ok(Self {
             pool,
             connector,
@@ -102,22 +102,22 @@ impl Target {
     }
 
     /// Database, host and role, for messages.
-    pub fn summary(&self) -> &str {
+    pub(crate) fn summary(&self) -> &str {
         &self.summary
     }
 
     /// `DATABASE_SCHEMA`; none where the session's own is meant.
-    pub fn schema(&self) -> Option<&str> {
+    pub(crate) fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
 
     /// How long an attempt to connect may take.
-    pub fn attempt(&self) -> Duration {
+    pub(crate) fn attempt(&self) -> Duration {
         self.attempt
     }
 
     /// How connections are made, for cancelling a statement.
-    pub fn connector(&self) -> Connector {
+    pub(crate) fn connector(&self) -> Connector {
         self.connector.clone()
     }
 
@@ -125,25 +125,25 @@ impl Target {
     ///
     /// # Errors
     /// PostgreSQL's, or none came within the time limit.
-    pub async fn client(&self) -> Result<Object, TargetError> {
+    pub(crate) async fn client(&self) -> Result<Object, TargetError> {
         match tokio::time::timeout(BRIEF, self.pool.get()).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(PoolError::Backend(source))) => Err(TargetError::Postgres {
                 doing: "did not accept the connection",
                 source,
             }),
-            Ok(Err(error)) => Err(TargetError::Unsupported(error.to_string())),
+            Ok(Err(error)) => Err(TargetError::Pool(error.into())),
             Err(_) => Err(TargetError::Stalled),
         }
     }
 
     /// Closes the connections that are not in use: behind a small pooler, somebody else waits for them.
-    pub fn hang_up(&self) {
+    pub(crate) fn hang_up(&self) {
         self.pool.retain(|_, _| false);
     }
 
     /// Closes every idle connection for good. What is checked out closes when it is dropped.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.pool.close();
     }
 
@@ -151,7 +151,7 @@ impl Target {
     ///
     /// # Errors
     /// The server or its encoding is not supported, or the schema does not exist.
-    pub async fn server(&self) -> Result<Server, TargetError> {
+    pub(crate) async fn server(&self) -> Result<Server, TargetError> {
         let client = self.client().await?;
         let row = brief(
             client.query_typed_one(
@@ -199,7 +199,7 @@ impl Target {
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn begin(client: &Client) -> Result<(), TargetError> {
+pub(crate) async fn begin(client: &Client) -> Result<(), TargetError> {
     let begun = client.batch_execute("BEGIN");
     tokio::try_join!(
         biased;
@@ -213,7 +213,7 @@ pub async fn begin(client: &Client) -> Result<(), TargetError> {
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn transaction_id(client: &Client) -> Result<String, TargetError> {
+pub(crate) async fn transaction_id(client: &Client) -> Result<String, TargetError> {
     let asked = client.query_typed_one("SELECT pg_current_xact_id()::text", &[]);
     let row = brief(asked, failed("did not tell the transaction's id")).await?;
     Ok(row.get(0))
@@ -241,7 +241,7 @@ async fn without_timeouts(client: &Client) -> Result<(), TargetError> {
 }
 
 /// A standby, or, as providers do with a database whose disk is full, one where transactions begin read-only.
-pub async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
+pub(crate) async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
     let row = brief(
         client.query_typed_one(
             "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'",
@@ -255,7 +255,7 @@ pub async fn is_read_only(client: &Client) -> Result<bool, TargetError> {
 
 /// Whose transaction it is, everybody may see in `pg_locks`; what its server process does may be hidden, or not
 /// tracked at all, and then it counts as work.
-pub async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
+pub(crate) async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError> {
     let arguments: [(&(dyn ToSql + Sync), Type); 1] = [(&transaction, Type::TEXT)];
     // What a transaction has once read of other sessions it would read again.
     let ((), row) = tokio::try_join!(
@@ -270,4 +270,25 @@ pub async fn at_work(client: &Client, transaction: &str) -> Result<bool, PgError
         ),
     )?;
     Ok(row.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::dsn::LibpqEnv;
+    use crate::postgres::error::{Class, chain};
+
+    #[tokio::test]
+    async fn a_pool_that_is_closed_is_not_a_server_that_is_too_old() {
+        let dsn =
+            Dsn::parse("postgresql://u@127.0.0.1/d", &LibpqEnv::default()).expect("an address");
+        let target = Target::new(&dsn, None).expect("a pool");
+        target.close();
+        let error = target.client().await.expect_err("the pool is closed");
+        assert_eq!(error.class(), Class::Other);
+        assert_eq!(
+            chain(&error),
+            "no connection could be had: Pool has been closed"
+        );
+    }
 }

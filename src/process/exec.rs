@@ -24,7 +24,7 @@ pub struct EnvironmentChanges {
 
 /// Why the app's command could not be started.
 #[derive(Debug, Error)]
-pub enum ExecError {
+pub(crate) enum ExecError {
     /// No such program.
     #[error("the command to start, {0:?}, was not found")]
     NotFound(OsString),
@@ -42,7 +42,10 @@ pub enum ExecError {
 ///
 /// # Errors
 /// The command is missing (exit code 127 by the shell's convention) or cannot be run (126).
-pub fn exec(command: &[OsString], changes: &EnvironmentChanges) -> Result<Infallible, ExecError> {
+pub(crate) fn exec(
+    command: &[OsString],
+    changes: &EnvironmentChanges,
+) -> Result<Infallible, ExecError> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| ExecError::NotFound(OsString::new()))?;

@@ -1,4 +1,4 @@
 //! Owns this process: the signals that it receives, and what it becomes.
 
-pub mod exec;
-pub mod signals;
+pub(crate) mod exec;
+pub(crate) mod signals;

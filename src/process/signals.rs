@@ -9,14 +9,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Makes sure that this process hears signals and can wait for its child, whatever its parent ignored or
 /// blocked.
-pub fn accept() {
+pub(crate) fn accept() {
     restore(libc::SIGCHLD);
     unblock();
 }
 
 /// Default dispositions and an empty mask: `exec` keeps ignored and blocked signals as they are, and an app
 /// that inherits an ignored SIGTERM cannot be stopped.
-pub fn reset() {
+pub(crate) fn reset() {
     // The real-time signals too; the kernel refuses SIGKILL and SIGSTOP, libc the two that it keeps for itself.
     (1..=libc::SIGRTMAX()).for_each(restore);
     unblock();
@@ -39,7 +39,7 @@ fn unblock() {
 ///
 /// # Errors
 /// No handler can be installed.
-pub async fn asked_to_stop() -> io::Result<(&'static str, u8)> {
+pub(crate) async fn asked_to_stop() -> io::Result<(&'static str, u8)> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;

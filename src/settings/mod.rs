@@ -74,6 +74,10 @@ pub struct AppSettings {
     pub schema_command: Option<String>,
     /// `DATABASE_SCHEMA`, for PostgreSQL only.
     pub schema: Option<String>,
+    /// `WEBUI_ADMIN_EMAIL`: for whom the app makes an account by itself, where there is none yet.
+    pub admin_email: Option<String>,
+    /// Where the app keeps its data if it is started by its own command, `open-webui serve`, and nothing says otherwise.
+    pub own_data: Option<PathBuf>,
     /// Whether the app will have a secret key; its Alembic refuses to load without one.
     pub has_secret_key: bool,
 }
@@ -125,10 +129,22 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Start {
     /// No PostgreSQL, or `WEBUI_INIT_DISABLE`: start the app at once.
-    /// With what is worth a warning all the same.
-    PassThrough(EnvironmentChanges, Vec<String>),
+    PassThrough(PassThrough),
     /// PostgreSQL is configured.
     Prepare(Box<Settings>),
+}
+
+/// A start that looks at no PostgreSQL.
+#[derive(Debug)]
+pub struct PassThrough {
+    /// What the app's environment gets or loses.
+    pub changes: EnvironmentChanges,
+    /// What is worth a warning all the same.
+    pub warnings: Vec<String>,
+    /// Where the old database would be.
+    pub source: PathBuf,
+    /// Whether `WEBUI_INIT_DISABLE` asks for it, and not the lack of a PostgreSQL.
+    pub disabled: bool,
 }
 
 /// Everything that is wrong with the environment, a line each.

@@ -11,8 +11,8 @@ use super::database::Named;
 use super::values::{absolute, boolean, choice, filter, seconds, secret};
 use super::variables::{self, PREFIX};
 use super::{
-    AppSettings, Expectation, Leftovers, LogFormat, OnConflict, OnFailure, Settings, SettingsError,
-    Start, Verify,
+    AppSettings, Expectation, Leftovers, LogFormat, OnConflict, OnFailure, PassThrough, Settings,
+    SettingsError, Start, Verify,
 };
 use crate::output::secret::Secret;
 use crate::postgres::dsn::{Backend, Dsn};
@@ -35,6 +35,7 @@ pub(super) struct Environment {
     pub(super) database_enable_iam_token_auth: Option<String>,
     pub(super) data_dir: Option<String>,
     pub(super) enable_db_migrations: Option<String>,
+    pub(super) webui_admin_email: Option<String>,
     pub(super) webui_secret_key: Option<String>,
     pub(super) webui_secret_key_file: Option<String>,
     pub(super) webui_jwt_secret_key: Option<String>,
@@ -70,17 +71,19 @@ pub fn read(
     let environment = Environment::new(&variables)?;
     let disabled = environment.webui_init_disable.as_deref();
     let disabled = boolean("WEBUI_INIT_DISABLE", disabled, false, &mut problems);
-    let mut changes = EnvironmentChanges::default();
-    if given
-        .iter()
-        .any(|(name, value)| name == "DATABASE_URL" && value.is_empty())
-    {
-        // The app would not take it for unset.
-        changes.remove.push("DATABASE_URL".to_owned());
-    }
+    let mut changes = without_an_empty_url(&given);
     let (url, password) = environment.secrets(&mut changes, &mut problems);
+    let (_, source) = data_dir_and_source(&environment);
+    let pass_through = |changes, warnings| {
+        Start::PassThrough(PassThrough {
+            changes,
+            warnings,
+            source,
+            disabled,
+        })
+    };
     if disabled {
-        return Ok(Start::PassThrough(changes, Vec::new()));
+        return Ok(pass_through(changes, Vec::new()));
     }
     let named = Named::new(&environment, url.as_ref(), password.as_ref(), &mut problems);
     if named.backend() == Backend::Sqlite && problems.is_empty() {
@@ -92,7 +95,7 @@ pub fn read(
         } else {
             Vec::new()
         };
-        return Ok(Start::PassThrough(changes, near));
+        return Ok(pass_through(changes, near));
     }
     let dsn = named.dsn(&variables, &mut problems);
     let iam = environment.database_enable_iam_token_auth.as_deref();
@@ -116,6 +119,16 @@ pub fn read(
         }
         _ => Err(SettingsError { problems }),
     }
+}
+
+/// An empty URL is taken out of the app's environment: the app would not take it for unset.
+fn without_an_empty_url(given: &[(OsString, OsString)]) -> EnvironmentChanges {
+    let mut changes = EnvironmentChanges::default();
+    let empty = |(name, value): &(OsString, OsString)| name == "DATABASE_URL" && value.is_empty();
+    if given.iter().any(empty) {
+        changes.remove.push("DATABASE_URL".to_owned());
+    }
+    changes
 }
 
 impl Environment {
@@ -292,12 +305,13 @@ pub(super) fn data_dir_and_source(environment: &Environment) -> (PathBuf, PathBu
 }
 
 fn app_settings(environment: &Environment, has_secret_key: bool) -> AppSettings {
+    let dir = environment.webui_init_app_dir.as_deref();
+    let dir = PathBuf::from(dir.unwrap_or("/app/backend"));
+    let placed = environment.data_dir.is_some() || environment.webui_init_sqlite_path.is_some();
     AppSettings {
-        dir: environment
-            .webui_init_app_dir
-            .as_deref()
-            .unwrap_or("/app/backend")
-            .into(),
+        admin_email: environment.webui_admin_email.clone(),
+        own_data: (!placed).then(|| dir.join("open_webui/data/webui.db")),
+        dir,
         python: environment
             .webui_init_python
             .as_deref()

@@ -191,7 +191,9 @@ fn parts_that_name_another_database_than_the_url_are_a_warning() {
 #[test]
 fn an_empty_url_is_taken_from_the_app() {
     match read_from(&[("DATABASE_URL", "")]) {
-        Ok(Start::PassThrough(changes, warnings)) => {
+        Ok(Start::PassThrough(PassThrough {
+            changes, warnings, ..
+        })) => {
             assert_eq!(changes.remove, ["DATABASE_URL"]);
             assert!(warnings.is_empty());
         }
@@ -202,7 +204,7 @@ fn an_empty_url_is_taken_from_the_app() {
 #[test]
 fn an_address_under_nearly_the_right_name_is_a_warning() {
     match read_from(&[("DATABSE_URL", "postgres://u:secret@h/d")]) {
-        Ok(Start::PassThrough(_, warnings)) => {
+        Ok(Start::PassThrough(PassThrough { warnings, .. })) => {
             assert!(warnings[0].starts_with("DATABSE_URL"), "{warnings:?}");
             assert!(!warnings[0].contains("secret"), "{warnings:?}");
         }

@@ -67,12 +67,12 @@ pub const OWN: &[Variable] = &[
     Variable {
         name: "WEBUI_INIT_SOURCE",
         default: "–",
-        meaning: "`none`: a fresh start is wanted, whatever lies in the data folder",
+        meaning: "while PostgreSQL has no users: `none`: a fresh start is wanted, whatever lies in the data folder; `required`: a start without data to move fails",
     },
     Variable {
         name: "WEBUI_INIT_MOVE_AGAIN",
         default: "`false`",
-        meaning: "`true` moves `webui.db` although it has been moved before and its users are gone from PostgreSQL; for one start",
+        meaning: "`true` moves `webui.db` although it was moved before, as the record in PostgreSQL or the receipt beside `webui.db` says; for one start",
     },
     Variable {
         name: "WEBUI_INIT_ON_FAILURE",

@@ -9,7 +9,7 @@ use crate::sqlite::scratch::ScratchError;
 
 /// Why the source cannot be moved.
 #[derive(Debug, Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// The operating system refuses.
     #[error("{path} cannot be read")]
     Unreadable {
@@ -89,7 +89,7 @@ fn lost(commits: u64) -> String {
 }
 
 /// Whether SQLite says that the content, not the reading of it, is at fault.
-pub fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     let rusqlite::Error::SqliteFailure(ffi::Error { code, .. }, _) = error else {
         return false;
     };

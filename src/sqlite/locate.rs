@@ -9,7 +9,7 @@ use crate::sqlite::error::SourceError;
 
 /// What is found where `webui.db` should be.
 #[derive(Debug)]
-pub enum Found {
+pub(crate) enum Found {
     /// Nothing (ENOENT, and nothing else).
     Absent,
     /// A file.
@@ -18,7 +18,7 @@ pub enum Found {
 
 /// An existing file that may be the source.
 #[derive(Debug, Clone)]
-pub struct Location {
+pub(crate) struct Location {
     /// The path as configured, for messages.
     pub(super) name: String,
     /// Where the file really is; SQLite looks for the WAL there.
@@ -29,7 +29,7 @@ pub struct Location {
 ///
 /// # Errors
 /// Anything but "no such file": a missing permission or a dangling link must not pass for a fresh start.
-pub fn locate(path: &Path) -> Result<Found, SourceError> {
+pub(crate) fn locate(path: &Path) -> Result<Found, SourceError> {
     let name = path.display().to_string();
     let unreadable = |source| SourceError::Unreadable {
         path: name.clone(),
@@ -61,13 +61,13 @@ fn leads_nowhere(path: &Path) -> bool {
 
 impl Location {
     /// Bytes of the database and its WAL.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
         size(&self.real) + size(&self.beside("-wal"))
     }
 
     /// The path as configured, for messages.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

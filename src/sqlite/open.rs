@@ -31,7 +31,7 @@ impl Location {
     ///
     /// # Errors
     /// It is not a database, or damaged.
-    pub fn open(
+    pub(crate) fn open(
         &self,
         scratch: impl FnOnce() -> Result<Arc<Scratch>, ScratchError>,
     ) -> Result<Source, SourceError> {
@@ -172,7 +172,7 @@ impl Location {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn matches(&self, fingerprint: &Fingerprint) -> Result<bool, SourceError> {
+    pub(crate) fn matches(&self, fingerprint: &Fingerprint) -> Result<bool, SourceError> {
         if self.stamp()? == fingerprint.stamp {
             return Ok(true);
         }
@@ -191,7 +191,11 @@ impl Source {
     ///
     /// # Errors
     /// As [`Location::open`].
-    pub fn upgraded(&self, path: &Path, scratch: Arc<Scratch>) -> Result<Source, SourceError> {
+    pub(crate) fn upgraded(
+        &self,
+        path: &Path,
+        scratch: Arc<Scratch>,
+    ) -> Result<Source, SourceError> {
         let copy = Location {
             name: self.location.name.clone(),
             real: path.to_owned(),

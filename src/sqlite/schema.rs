@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 /// A table of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
+pub(crate) struct Table {
     /// Its name.
     pub name: String,
     /// Its stored columns, in their order.
@@ -15,7 +15,7 @@ pub struct Table {
 
 /// A column of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its name.
     pub name: String,
     /// Whether it is part of the primary key.

@@ -17,7 +17,7 @@ const PREFIX: &str = ".webui-init-scratch-";
 
 /// Why there is no place for the copy.
 #[derive(Debug, Error)]
-pub enum ScratchError {
+pub(crate) enum ScratchError {
     /// The disk is too small.
     #[error("{dir} has {free} bytes free, the private copy of the old database needs {needed}")]
     NoSpace {
@@ -40,7 +40,7 @@ pub enum ScratchError {
 
 /// An empty directory of our own, with mode 0700.
 #[derive(Debug)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
     /// Tells others that this directory is in use, for as long as this process lives.
     _lock: File,
@@ -64,7 +64,7 @@ fn sweep(parent: &Path) -> io::Result<()> {
 }
 
 /// Removes a scratch directory, in which another thread may still be at work, or be removing it too.
-pub fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     const PAUSE: Duration = Duration::from_millis(10);
     let mut tries = 30;
     loop {
@@ -105,7 +105,7 @@ fn room_in(folder: &Path, needed: u64) -> Result<(), ScratchError> {
 
 impl Scratch {
     /// Removes what processes that are gone left in these places; what cannot be removed is left to the next start.
-    pub fn remove_abandoned(places: &[PathBuf]) {
+    pub(crate) fn remove_abandoned(places: &[PathBuf]) {
         for place in places {
             if let Err(error) = sweep(place) {
                 tracing::debug!(
@@ -120,7 +120,7 @@ impl Scratch {
     ///
     /// # Errors
     /// None has; the last candidate's reason is told.
-    pub fn prepare(candidates: &[PathBuf], needed: u64) -> Result<Self, ScratchError> {
+    pub(crate) fn prepare(candidates: &[PathBuf], needed: u64) -> Result<Self, ScratchError> {
         let mut failure = None;
         for candidate in candidates {
             match Self::prepare_in(candidate, needed) {
@@ -138,7 +138,7 @@ impl Scratch {
     ///
     /// # Errors
     /// As there.
-    pub fn foresee(candidates: &[PathBuf], needed: u64) -> Result<(), ScratchError> {
+    pub(crate) fn foresee(candidates: &[PathBuf], needed: u64) -> Result<(), ScratchError> {
         let mut failure = Err(ScratchError::Unwritable {
             dir: "nowhere".to_owned(),
             source: io::ErrorKind::NotFound.into(),
@@ -183,12 +183,12 @@ impl Scratch {
     ///
     /// # Errors
     /// They are not.
-    pub fn require(&self, needed: u64) -> Result<(), ScratchError> {
+    pub(crate) fn require(&self, needed: u64) -> Result<(), ScratchError> {
         room_in(&self.path, needed)
     }
 
     /// The directory.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

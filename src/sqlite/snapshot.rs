@@ -31,7 +31,7 @@ impl Location {
     ///
     /// # Errors
     /// It cannot be read, `path` cannot be written, or the copy does not pass.
-    pub fn copy_to(
+    pub(crate) fn copy_to(
         &self,
         path: &Path,
         scratch: impl Fn() -> Result<Arc<Scratch>, ScratchError>,
@@ -72,7 +72,7 @@ impl Location {
     ///
     /// # Errors
     /// As [`Location::open`] and [`Location::copy_to`].
-    pub fn open_to_read(
+    pub(crate) fn open_to_read(
         &self,
         scratch: impl Fn() -> Result<Arc<Scratch>, ScratchError>,
     ) -> Result<(Source, bool), SourceError> {
@@ -201,7 +201,11 @@ impl Source {
     ///
     /// # Errors
     /// As there.
-    pub fn copy_to(&self, path: &Path, progress: &dyn Fn(u64, u64)) -> Result<(), SourceError> {
+    pub(crate) fn copy_to(
+        &self,
+        path: &Path,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<(), SourceError> {
         let original = &self.original.0;
         original.copy_pages(&self.connection, path, PAGES, progress)?;
         original.seal(path)
@@ -212,7 +216,7 @@ impl Source {
     ///
     /// # Errors
     /// SQLite cannot format a time.
-    pub fn backup_name(&self) -> Result<String, SourceError> {
+    pub(crate) fn backup_name(&self) -> Result<String, SourceError> {
         let stamp = &self.original.1.stamp;
         let written = stamp
             .wal

@@ -8,16 +8,16 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-pub use crate::sqlite::error::{SourceError, is_damage};
-pub use crate::sqlite::locate::{Found, Location, locate};
-pub use crate::sqlite::schema::{Column, Table};
+pub(crate) use crate::sqlite::error::{SourceError, is_damage};
+pub(crate) use crate::sqlite::locate::{Found, Location, locate};
+pub(crate) use crate::sqlite::schema::{Column, Table};
 use crate::sqlite::scratch::Scratch;
-pub use crate::sqlite::watch::Fingerprint;
+pub(crate) use crate::sqlite::watch::Fingerprint;
 use crate::sqlite::watch::Watch;
 
 /// How many people's data this is, for the log and for telling whether it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct Census {
+pub(crate) struct Census {
     /// Rows of `user`.
     pub users: i64,
     /// Rows of `chat`.
@@ -28,7 +28,7 @@ pub struct Census {
 
 /// An open source, with its schema read.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     pub(super) connection: Connection,
     pub(super) location: Location,
     /// Its Alembic revision; none in the Peewee era.
@@ -43,32 +43,32 @@ pub struct Source {
 
 impl Source {
     /// The path as configured.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.location.name
     }
 
     /// Bytes of the database and its WAL.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.location.bytes()
     }
 
     /// The scratch directory, if this is a private copy in one.
-    pub fn scratch(&self) -> Option<Arc<Scratch>> {
+    pub(crate) fn scratch(&self) -> Option<Arc<Scratch>> {
         self.scratch.clone()
     }
 
     /// The connection, for the reader.
-    pub fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
     /// Turns SQLite's error into ours.
-    pub fn failed(&self, source: rusqlite::Error) -> SourceError {
+    pub(crate) fn failed(&self, source: rusqlite::Error) -> SourceError {
         self.location.sqlite()(source)
     }
 
     /// The error for a table whose row ids do not ascend.
-    pub fn disordered(&self, table: &str) -> SourceError {
+    pub(crate) fn disordered(&self, table: &str) -> SourceError {
         SourceError::Disordered {
             path: self.location.name.clone(),
             table: table.to_owned(),
@@ -79,7 +79,7 @@ impl Source {
     ///
     /// # Errors
     /// SQLite cannot read them.
-    pub fn census(&self) -> Result<Census, SourceError> {
+    pub(crate) fn census(&self) -> Result<Census, SourceError> {
         let has = |table: &str, column: &str| {
             self.tables
                 .iter()
@@ -117,7 +117,7 @@ impl Source {
     }
 
     /// A time in the unit of `chat.updated_at` (seconds since 1970) as people write it, in UTC.
-    pub fn date(&self, time: Option<i64>) -> Option<String> {
+    pub(crate) fn date(&self, time: Option<i64>) -> Option<String> {
         let sql = "SELECT strftime('%Y-%m-%d %H:%M UTC', ?1, 'unixepoch')";
         self.connection
             .query_row(sql, [time?], |row| row.get(0))
@@ -129,7 +129,7 @@ impl Source {
     ///
     /// # Errors
     /// SQLite cannot read it.
-    pub fn fingerprint(&self) -> Result<Fingerprint, SourceError> {
+    pub(crate) fn fingerprint(&self) -> Result<Fingerprint, SourceError> {
         Ok(Fingerprint {
             stamp: self.original.1.stamp.clone(),
             census: self.census()?,
@@ -141,7 +141,7 @@ impl Source {
     ///
     /// # Errors
     /// Somebody did, or has it open.
-    pub fn check_unchanged(&self) -> Result<(), SourceError> {
+    pub(crate) fn check_unchanged(&self) -> Result<(), SourceError> {
         let (original, watch) = &self.original;
         if original.watch()? != *watch || original.open_elsewhere()? {
             return Err(SourceError::Changed {
@@ -155,7 +155,7 @@ impl Source {
     ///
     /// # Errors
     /// A page cannot be read, or `path` not be written.
-    pub fn back_up(&self, path: &Path) -> Result<(), SourceError> {
+    pub(crate) fn back_up(&self, path: &Path) -> Result<(), SourceError> {
         let mut copy = Connection::open(path).map_err(self.location.sqlite())?;
         let backup = rusqlite::backup::Backup::new(&self.connection, &mut copy)
             .map_err(self.location.sqlite())?;

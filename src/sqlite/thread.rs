@@ -6,7 +6,7 @@ use crate::sqlite::source::{Source, SourceError};
 ///
 /// # Errors
 /// The work's own.
-pub async fn on_source<T: Send + 'static>(
+pub(crate) async fn on_source<T: Send + 'static>(
     source: Source,
     work: impl FnOnce(&Source) -> Result<T, SourceError> + Send + 'static,
 ) -> Result<(Source, T), SourceError> {
@@ -21,7 +21,7 @@ pub async fn on_source<T: Send + 'static>(
 ///
 /// # Errors
 /// The work's own.
-pub async fn off_thread<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, SourceError> {
     match tokio::task::spawn_blocking(work).await {

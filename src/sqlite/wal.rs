@@ -11,7 +11,7 @@ const FRAME_HEADER: usize = 24;
 
 /// What SQLite reads of a WAL, and what it passes over.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Pages of the database after the last whole commit; none without one.
     pub pages: Option<u32>,
     /// Frames up to the last whole commit.
@@ -26,7 +26,7 @@ pub struct Reading {
 
 /// What the index of a WAL (`-shm`) says of it: written by those who had the database open, and left by who was killed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Index {
+pub(crate) struct Index {
     /// Frames up to the last commit.
     pub frames: u32,
     /// Frames whose pages are in the database already.
@@ -39,7 +39,7 @@ pub struct Index {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn read(path: &Path, page: usize) -> io::Result<Reading> {
+pub(crate) fn read(path: &Path, page: usize) -> io::Result<Reading> {
     let mut reader = open(path)?;
     let mut header = [0; HEADER];
     if !filled(&mut reader, &mut header)? {
@@ -147,7 +147,7 @@ fn chained(path: &Path, big_endian: bool, page: usize) -> io::Result<u64> {
 }
 
 /// Reads the index of a WAL from the beginning of `-shm`; none unless it is whole.
-pub fn index(bytes: &[u8]) -> Option<Index> {
+pub(crate) fn index(bytes: &[u8]) -> Option<Index> {
     const COPY: usize = 48;
     let (first, rest) = bytes.split_at_checked(COPY)?;
     let (second, progress) = rest.split_at_checked(COPY)?;

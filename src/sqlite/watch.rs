@@ -41,7 +41,7 @@ impl Stamp {
 
 /// What the marker remembers of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     pub(super) stamp: Stamp,
     pub(super) census: Census,
 }
@@ -61,7 +61,7 @@ impl Location {
     ///
     /// # Errors
     /// It still has after `patience`.
-    pub fn wait_until_closed(&self, patience: Duration) -> Result<(), SourceError> {
+    pub(crate) fn wait_until_closed(&self, patience: Duration) -> Result<(), SourceError> {
         let deadline = Instant::now() + patience;
         let mut told = false;
         while self.open_elsewhere()? {

@@ -56,9 +56,35 @@ fn what_is_gone_since_the_move_is_missing() {
         ("DROP SCHEMA webui_init CASCADE", "nothing has been moved"),
     ] {
         let database = server.create_database("gone");
+        source.forget_the_move();
         boot(&source, &database.url()).run().expect(0);
         verify(&source, &database).expect(0);
         database.query(gone);
         verify(&source, &database).expect(65).says(&[said]);
     }
+}
+
+#[test]
+fn an_upgrade_that_fails_while_verifying_says_nothing_of_a_move_or_of_a_start() {
+    let server = need!(Postgres::shared());
+    let database = server.create_database("verify_fails");
+    let source = Source::small();
+    boot(&source, &database.url()).run().expect(0);
+    source.edit(|file| {
+        file.execute(
+            "UPDATE alembic_version SET version_num = 'c92da83b017f'",
+            [],
+        )
+        .expect("a table");
+    });
+    Program::new(["verify"])
+        .source(&source)
+        .target(database.url())
+        .env("WEBUI_INIT_SCHEMA_COMMAND", "exit 1")
+        .run()
+        .expect(76)
+        .says(&["this command only reads; nothing was changed."])
+        .never_says("not started")
+        .never_says("PostgreSQL holds");
+    assert!(database.marked());
 }

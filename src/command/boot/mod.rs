@@ -21,14 +21,15 @@ use crate::failure::row::Left;
 use crate::failure::{Absent, Failure};
 use crate::ledger::lock::{Locked, LockedTarget};
 use crate::ledger::{self, attempts};
+use crate::load::begun::{Held, Taking};
 use crate::output::progress;
 use crate::postgres::target::{self, Server, Target};
 use crate::process::exec::EnvironmentChanges;
-use crate::settings::{DATABASE_PARTS, OnFailure, Settings};
+use crate::settings::{DATABASE_PARTS, Expected, OnConflict, OnFailure, Settings};
 
 /// How the app may be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// On PostgreSQL.
     Postgres,
     /// On its old SQLite file, as `WEBUI_INIT_ON_FAILURE=sqlite` asks.
@@ -39,7 +40,7 @@ pub enum Start {
 ///
 /// # Errors
 /// There is data to move and it could not be moved: the app must not be started.
-pub async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
+pub(crate) async fn prepare(settings: &Settings, controls: &Controls) -> Result<Start, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let place = settings.dsn.place();
     tracing::info!(
@@ -115,7 +116,7 @@ async fn under_the_lock(
         Decision::Fresh => {
             // What was seen counts only if nobody else could have begun a move meanwhile.
             locked.still_held().await?;
-            tracing::info!("nothing to move: {}", why_fresh(settings, &look));
+            tell_fresh(settings, &look);
             Ok(Next::Start)
         }
         Decision::Wait(why) => Ok(Next::Wait(why)),
@@ -148,11 +149,23 @@ async fn under_the_lock(
     }
 }
 
-fn why_fresh(settings: &Settings, look: &Look) -> String {
-    if look.seen.source == SeenSource::Absent {
-        format!("there is no {}", settings.source_name())
+fn tell_fresh(settings: &Settings, look: &Look) {
+    let source = settings.source_name();
+    let why = match look.seen.source {
+        SeenSource::WithUsers => format!("{source} and its users are left as they are"),
+        SeenSource::WithoutUsers => format!("{source} has no users"),
+        _ => format!("there is no {source}"),
+    };
+    if settings.expectation.source == Expected::Nothing {
+        tracing::info!("nothing is moved, as WEBUI_INIT_SOURCE=none asks: {why}");
+    } else if look.seen.users {
+        tracing::info!("nothing to move: {why}");
     } else {
-        format!("{} has no users", settings.source_name())
+        tracing::warn!(
+            "nothing to move: {why}, and PostgreSQL has no users. Open WebUI starts empty: whoever signs up first becomes its \
+             administrator. If people expect their data, stop it and mount the volume that holds webui.db. If it is to start \
+             empty, WEBUI_INIT_SOURCE=none says so, and this warning goes."
+        );
     }
 }
 
@@ -176,7 +189,17 @@ async fn move_the_data(
     controls.leaves(Left::Ledger);
     failpoint::or_fail(failpoint::LEDGER_MADE)?;
     attempts::begin(locked.target(), &server.schema).await;
-    let the_move = Move::new(settings, controls, locked, server, &look.app_tables);
+    let taking = Taking {
+        app_tables: &look.app_tables,
+        held: if settings.on_conflict == OnConflict::Replace {
+            Held::SetAside
+        } else if look.seen.only_the_administrator {
+            Held::OfTheAdministrator(settings.app.admin_email.as_deref())
+        } else {
+            Held::Refused
+        },
+    };
+    let the_move = Move::new(settings, controls, locked, server, taking);
     let moved = Box::pin(async {
         let source = match &settings.backup {
             Some(folder) => backup::back_up_source(controls, opened.source, folder).await?,
@@ -208,7 +231,7 @@ fn describe(opened: &Opened, locked: &LockedTarget) {
 }
 
 /// What the app's environment gets or loses, given how it is started.
-pub fn environment(settings: &Settings, start: Start) -> EnvironmentChanges {
+pub(crate) fn environment(settings: &Settings, start: Start) -> EnvironmentChanges {
     let mut changes = settings.changes.clone();
     if start == Start::Sqlite {
         changes

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio_postgres::{CancelToken, Error as PgError};
 
 use crate::app::upgrade::upgrade_copy;
-use crate::app::{App, AppError, AppTables, Database};
+use crate::app::{App, AppError, Database};
 use crate::app::{names, revision};
 use crate::command::frame::Controls;
 use crate::failpoint;
@@ -15,31 +15,31 @@ use crate::failure::Failure;
 use crate::failure::row::Left;
 use crate::ledger::Entry;
 use crate::ledger::lock::LockedTarget;
-use crate::load::begun::{Begun, Taking};
+use crate::ledger::receipt::{self, Receipt};
+use crate::load::begun::{Begun, Held, Taking};
 use crate::load::copy_in::{Copied, Loaded};
 use crate::load::error::{CopyError, Refused};
 use crate::load::findings::{Findings, RefusedRow};
 use crate::load::isolate::Isolation;
 use crate::load::maintenance;
-use crate::load::other_types;
-use crate::load::plan::Plan;
+use crate::load::plan::{Plan, Unasked};
 use crate::load::proof::{self, VerifyError};
 use crate::load::report::Report;
 use crate::load::watchdog::Watchdog;
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::target::{self, Server};
-use crate::settings::{Leftovers, OnConflict, Settings};
+use crate::settings::{Leftovers, Settings};
 use crate::sqlite::scratch::Scratch;
 use crate::sqlite::source::{Fingerprint, Source};
 use crate::sqlite::thread::on_source;
 
 /// One move, and what its steps share.
-pub struct Move<'a> {
+pub(super) struct Move<'a> {
     settings: &'a Settings,
     controls: &'a Controls,
     locked: &'a LockedTarget,
     server: &'a Server,
-    app_tables: &'a AppTables,
+    taking: Taking<'a>,
     begun: Instant,
     seconds: BTreeMap<&'static str, f64>,
 }
@@ -47,19 +47,19 @@ pub struct Move<'a> {
 impl<'a> Move<'a> {
     /// A move that begins now, into a target that nobody else moves into and whose tables of the app are empty or may be
     /// set aside.
-    pub fn new(
+    pub(super) fn new(
         settings: &'a Settings,
         controls: &'a Controls,
         locked: &'a LockedTarget,
         server: &'a Server,
-        app_tables: &'a AppTables,
+        taking: Taking<'a>,
     ) -> Self {
         Self {
             settings,
             controls,
             locked,
             server,
-            app_tables,
+            taking,
             begun: Instant::now(),
             seconds: BTreeMap::new(),
         }
@@ -69,7 +69,7 @@ impl<'a> Move<'a> {
     ///
     /// # Errors
     /// Whatever ends it; PostgreSQL then holds nothing of the move.
-    pub async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
+    pub(super) async fn run(mut self, original: Source, users: i64) -> Result<(), Failure> {
         let reporter = &self.controls.reporter;
         reporter.update(|progress| progress.source_bytes = original.bytes());
         let head = self.make_tables(&original).await?;
@@ -84,8 +84,8 @@ impl<'a> Move<'a> {
         let client = self.locked.target().client().await?;
         let reading = Catalogue::read(&client, &self.server.schema);
         let catalogue = target::brief(reading, identity).await?;
-        let mut plan = Plan::new(&source.tables, &catalogue);
-        let source = other_types::ask(&client, source, &mut plan).await?;
+        let plan = Unasked::new(&source.tables, &catalogue);
+        let (source, plan) = plan.ask(&client, source).await?;
         drop(client);
         failpoint::or_fail(failpoint::CATALOGUE_READ)?;
         let (copied, source) = self.load(source, &catalogue, &plan).await?;
@@ -235,11 +235,7 @@ impl<'a> Move<'a> {
         plan: &Plan,
     ) -> Result<(Source, Loaded), Failure> {
         let reporter = &self.controls.reporter;
-        let taking = Taking {
-            app_tables: self.app_tables,
-            replace: self.settings.on_conflict == OnConflict::Replace,
-        };
-        if !taking.replace {
+        if matches!(self.taking.held, Held::Refused) {
             reporter.stage("clearing what an attempt before this one left");
             let client = self.locked.target().client().await?;
             self.set_running(client.cancel_token());
@@ -250,7 +246,7 @@ impl<'a> Move<'a> {
         self.set_running(begun.cancel_token());
         let watchdog = self.watchdog(begun.transaction());
         let taken = watchdog
-            .over(begun.take_tables(self.server, taking))
+            .over(begun.take_tables(self.server, self.taking))
             .await
             .map_err(CopyError::from)??;
         failpoint::or_fail(failpoint::TABLES_CLEARED)?;
@@ -293,6 +289,22 @@ impl<'a> Move<'a> {
         Ok((source, refused))
     }
 
+    /// Leaves a receipt beside the old database. The move is complete without it.
+    async fn leave_a_receipt(&self, revision: &str) {
+        let schema = &self.server.schema;
+        let marker = self.locked.target().marker().await.ok().flatten();
+        let place = self.settings.dsn.place();
+        let Some(receipt) =
+            marker.and_then(|marker| Receipt::new(&place, &marker, schema, revision))
+        else {
+            return;
+        };
+        match receipt.write(&self.settings.source) {
+            Ok(()) => tracing::debug!("{} says where the data is", receipt::NAME),
+            Err(error) => tracing::debug!("no {} was written: {error}", receipt::NAME),
+        }
+    }
+
     /// The proof, the marker, the commit.
     async fn prove_and_record(
         mut self,
@@ -310,7 +322,10 @@ impl<'a> Move<'a> {
         self.seconds.insert("verify", since.elapsed().as_secs_f64());
         failpoint::or_fail(failpoint::VERIFIED)?;
 
-        let report = Report::new(&verified.copied().tallies, self.seconds);
+        let report = Report::new(
+            &verified.copied().tallies,
+            std::mem::take(&mut self.seconds),
+        );
         if self.settings.leftovers == Leftovers::Fail && report.kept_aside > 0 {
             return Err(Failure::Leftovers {
                 count: report.kept_aside,
@@ -319,6 +334,7 @@ impl<'a> Move<'a> {
         }
         let json = report.json();
         let entry = Entry {
+            id: None,
             target_schema: &self.server.schema,
             source_path: &self.settings.source_name(),
             fingerprint: &origin.fingerprint,
@@ -338,6 +354,7 @@ impl<'a> Move<'a> {
         self.controls.set_running(None);
         reporter.stage("");
         report.log(self.begun.elapsed());
+        self.leave_a_receipt(&origin.head).await;
         maintenance::analyze(self.locked, &plan).await;
         failpoint::or_fail(failpoint::ANALYZED)?;
         Ok(())

@@ -20,7 +20,7 @@ use crate::sqlite::scratch::Scratch;
 use crate::sqlite::source::{self, Found};
 
 /// A later boot: one line, and a warning if the old database has been used since.
-pub fn after_the_move(settings: &Settings, marker: &Marker) {
+pub(super) fn after_the_move(settings: &Settings, marker: &Marker) {
     // Whoever was killed between COMMIT and its own cleaning up has no move after it that would do this.
     Scratch::remove_abandoned(&settings.scratch_places());
     tracing::debug!(
@@ -54,7 +54,7 @@ pub fn after_the_move(settings: &Settings, marker: &Marker) {
 ///
 /// # Errors
 /// The source still has what is gone, or cannot be read.
-pub async fn beside_a_record(
+pub(super) async fn beside_a_record(
     settings: &Settings,
     controls: &Controls,
     target: &Target,
@@ -90,7 +90,7 @@ pub async fn beside_a_record(
 }
 
 /// The move is done, by somebody else.
-pub fn another_has_moved(marker: &Marker) -> Start {
+pub(super) fn another_has_moved(marker: &Marker) -> Start {
     tracing::info!(
         "another instance has moved {} rows; starting on PostgreSQL",
         marker.rows
@@ -102,7 +102,7 @@ pub fn another_has_moved(marker: &Marker) -> Start {
 ///
 /// # Errors
 /// Nobody has moved it in time, or PostgreSQL cannot be asked.
-pub async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start, Failure> {
+pub(super) async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start, Failure> {
     let limit = settings.lock_wait;
     tracing::info!("{why}; waiting for it, up to {} s", limit.as_secs());
     let begun = Instant::now();
@@ -127,7 +127,7 @@ pub async fn wait_for_another(settings: &Settings, why: Absent) -> Result<Start,
 ///
 /// # Errors
 /// The failure itself, where that is not certain.
-pub async fn fall_back(
+pub(super) async fn fall_back(
     settings: &Settings,
     failure: Failure,
     locked: LockedTarget,

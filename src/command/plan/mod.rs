@@ -1,5 +1,5 @@
 //! Owns `webui-init plan`: what a move would do, without writing anything.
 
-pub mod survey;
-pub mod trials;
+pub(crate) mod survey;
+pub(crate) mod trials;
 mod words;

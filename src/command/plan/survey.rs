@@ -18,8 +18,7 @@ use crate::convert::reason::Reason;
 use crate::failure::Failure;
 use crate::load::findings::{Findings, RefusedRow};
 use crate::load::foresee::foresee;
-use crate::load::other_types;
-use crate::load::plan::Plan;
+use crate::load::plan::{Plan, Unasked};
 use crate::load::reader::{self, Discard, TableTally};
 use crate::load::report::Report;
 use crate::output::clock;
@@ -34,7 +33,7 @@ use crate::sqlite::thread::on_source;
 /// What the next boot would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// Start the app: the marker is there.
     Moved,
     /// Start the app: there is nothing to move.
@@ -55,7 +54,7 @@ pub enum State {
 
 /// What was found, and what a move would do.
 #[derive(Debug, Serialize)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// What the next boot would do.
     pub state: State,
     /// Database, host and role.
@@ -83,7 +82,7 @@ pub struct Survey {
 
 /// The source as found.
 #[derive(Debug, Serialize)]
-pub struct SourceSurvey {
+pub(crate) struct SourceSurvey {
     /// Its path.
     pub path: String,
     /// Bytes of the database and its WAL.
@@ -115,7 +114,7 @@ impl SourceSurvey {
 ///
 /// # Errors
 /// As the move's own, as far as they show without writing.
-pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
+pub(crate) async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let first = target.first_look(settings.wait, names::USER).await?;
     let mut survey = Survey {
@@ -170,7 +169,7 @@ pub async fn survey(settings: &Settings, controls: &Controls) -> Result<Survey, 
         survey.failure,
         Some(Failure::Source(SourceError::Newer { .. }))
     );
-    if census.users > 0 && !newer {
+    if census.users > 0 && !newer && !look.seen.strangers {
         survey.foresee(settings, source, &target, &server).await?;
     }
     Ok(survey)
@@ -259,7 +258,7 @@ impl Survey {
     ///
     /// # Errors
     /// The next start's.
-    pub fn outcome(&mut self, settings: &Settings) -> Result<(), Failure> {
+    pub(crate) fn outcome(&mut self, settings: &Settings) -> Result<(), Failure> {
         let exceptions = self.report.as_ref().map_or(0, |report| report.kept_aside);
         match self.failure.take() {
             Some(failure) => Err(failure),
@@ -280,14 +279,14 @@ impl Survey {
 
 /// Goes the way of the move, round by round, with a temporary table in place of the real ones.
 async fn foretell(
-    mut source: Source,
+    source: Source,
     client: &Client,
     server: &Server,
     catalogue: Catalogue,
     unforeseen: &mut Vec<String>,
 ) -> Result<Report, Failure> {
-    let mut plan = Plan::new(&source.tables, &catalogue);
-    source = other_types::ask(client, source, &mut plan).await?;
+    let plan = Unasked::new(&source.tables, &catalogue);
+    let (mut source, plan) = plan.ask(client, source).await?;
     let mut refused: Vec<RefusedRow> = Vec::new();
     loop {
         let tallies;
@@ -345,9 +344,9 @@ async fn foretell_by_source(
         .tables
         .iter()
         .filter(|table| migrations.may_know(&table.name));
-    let catalogue = foresee(source.connection(), known).map_err(|error| source.failed(error))?;
-    let mut plan = Plan::new(&source.tables, &catalogue);
-    schema.clone_into(&mut plan.schema);
+    let foreseen = foresee(source.connection(), schema, known);
+    let foreseen = foreseen.map_err(|error| source.failed(error))?;
+    let plan = foreseen.plan(&source.tables);
     let refused: Vec<RefusedRow> = sharing
         .iter()
         .flat_map(|group| group.iter().skip(1))
@@ -358,7 +357,7 @@ async fn foretell_by_source(
         })
         .collect();
     let reading = on_source(source, move |source| {
-        read(source, &plan, &catalogue, &refused)
+        read(source, &plan, foreseen.catalogue(), &refused)
     });
     let (_, (_, tallies)) = reading.await?;
     Ok(Report::new(&tallies, BTreeMap::new()))

@@ -38,7 +38,7 @@ enum Suspects {
 
 /// What PostgreSQL would say of one table.
 #[derive(Debug)]
-pub struct Foreseen {
+pub(crate) struct Foreseen {
     /// The table.
     pub name: String,
     /// Whether it would say so while the rows are loaded; else when indexes are restored.
@@ -49,7 +49,7 @@ pub struct Foreseen {
 
 /// Where rows are tried out.
 #[derive(Debug, Clone, Copy)]
-pub struct Trials<'a> {
+pub(crate) struct Trials<'a> {
     /// A connection of its own.
     pub client: &'a Client,
     /// What the server can do.
@@ -68,7 +68,7 @@ impl Trials<'_> {
     ///
     /// # Errors
     /// The source cannot be read; PostgreSQL refuses something else than a row.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         mut source: Source,
         findings: &Findings,

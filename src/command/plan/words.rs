@@ -8,7 +8,7 @@ use crate::output::words::count;
 
 impl Survey {
     /// The survey for people.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "Dry run for {}; nothing was written.\n{}",
             self.target,

@@ -25,10 +25,10 @@ const NAMED_KEYS: usize = 3;
 type Hash = [u8; 16];
 
 /// By table, the hash of each row by the hash of its key.
-pub type Rows = HashMap<String, HashMap<Hash, Hash>>;
+pub(super) type Rows = HashMap<String, HashMap<Hash, Hash>>;
 
 /// What PostgreSQL holds.
-pub struct Held {
+pub(super) struct Held {
     rows: Rows,
     /// What is kept aside.
     kept: Kept,
@@ -50,7 +50,11 @@ impl Held {
     ///
     /// # Errors
     /// PostgreSQL's.
-    pub async fn read(client: &Client, schema: &str, plan: &Plan) -> Result<Self, TargetError> {
+    pub(super) async fn read(
+        client: &Client,
+        schema: &str,
+        plan: &Plan,
+    ) -> Result<Self, TargetError> {
         let mut kept = Kept::default();
         leftovers::read(client, Some(schema), |leftover| {
             let counts = if is_of_a_row_in_place(&leftover.reason) {
@@ -109,7 +113,11 @@ fn hash(bytes: &[u8]) -> Hash {
 ///
 /// # Errors
 /// The source cannot be read.
-pub fn rows_of(source: &Source, plan: &Plan, catalogue: &Catalogue) -> Result<Rows, SourceError> {
+pub(super) fn rows_of(
+    source: &Source,
+    plan: &Plan,
+    catalogue: &Catalogue,
+) -> Result<Rows, SourceError> {
     let findings = Findings::search(source.connection(), plan, catalogue, &[])
         .map_err(|error| source.failed(error))?;
     let mut collected = Collected::default();
@@ -145,7 +153,7 @@ impl Sink for Collected {
 ///
 /// # Errors
 /// The source cannot be read.
-pub fn compare(
+pub(super) fn compare(
     source: &Source,
     plan: &Plan,
     catalogue: &Catalogue,

@@ -12,8 +12,7 @@ use crate::command::frame::Controls;
 use crate::command::open::open_to_read;
 use crate::command::verify::compare::{Held, compare, rows_of};
 use crate::failure::Failure;
-use crate::load::other_types;
-use crate::load::plan::Plan;
+use crate::load::plan::Unasked;
 use crate::postgres::catalogue::Catalogue;
 use crate::postgres::target::{Server, Target};
 use crate::settings::Settings;
@@ -22,7 +21,7 @@ use crate::sqlite::thread::off_thread;
 
 /// The comparison.
 #[derive(Debug, Serialize)]
-pub struct Audit {
+pub(crate) struct Audit {
     /// Database, host and role.
     pub target: String,
     /// The path of the source.
@@ -37,7 +36,7 @@ pub struct Audit {
 
 /// The comparison of one table, or of all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TableAudit {
+pub(crate) struct TableAudit {
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub table: String,
@@ -90,7 +89,7 @@ impl TableAudit {
 ///
 /// # Errors
 /// Either side cannot be read. Differences are no error here.
-pub async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Failure> {
+pub(crate) async fn audit(settings: &Settings, controls: &Controls) -> Result<Audit, Failure> {
     let target = Target::new(&settings.dsn, settings.schema.as_deref())?;
     let first = target.first_look(settings.wait, names::USER).await?;
     let marker = first.marker;
@@ -136,8 +135,8 @@ async fn compare_tables(
     };
     let client = target.client().await?;
     let catalogue = Catalogue::read(&client, &server.schema).await?;
-    let mut plan = Plan::new(&source.tables, &catalogue);
-    let source = other_types::ask(&client, source, &mut plan).await?;
+    let plan = Unasked::new(&source.tables, &catalogue);
+    let (source, plan) = plan.ask(&client, source).await?;
     let held = Held::read(&client, &server.schema, &plan).await?;
     let upgraded = again.is_some();
     let compared = off_thread(move || {
@@ -157,7 +156,7 @@ impl Audit {
     ///
     /// # Errors
     /// [`Failure::NeverMoved`], [`Failure::Missing`].
-    pub fn outcome(&self) -> Result<(), Failure> {
+    pub(crate) fn outcome(&self) -> Result<(), Failure> {
         let missing = self.total.missing + self.total.lost_originals;
         match missing {
             missing if self.moved_at.is_none() => Err(Failure::NeverMoved {

@@ -18,7 +18,7 @@ const HEADS: [&str; 7] = [
 
 impl Audit {
     /// The comparison for people.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let different: Vec<&TableAudit> =
             self.tables.iter().filter(|table| table.differs()).collect();
         let mut text = self.answer();

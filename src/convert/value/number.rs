@@ -249,3 +249,149 @@ pub(super) fn lost(digits: bool) -> Repairs {
         Repairs::NONE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::ValueRef::{Blob, Integer, Real};
+
+    use crate::convert::value::Kind;
+    use crate::convert::value::Repair::*;
+    use crate::convert::value::tests::{becomes, nulled, text};
+
+    #[test]
+    fn booleans() {
+        for value in [
+            Integer(1),
+            Real(1.0),
+            text("1"),
+            text(" tRu "),
+            text("YES"),
+            text("on"),
+            text("1.0"),
+            Blob(b"y"),
+        ] {
+            becomes(value, Kind::Bool, [1], &[]);
+        }
+        for value in [
+            Integer(0),
+            Real(-0.0),
+            text("0"),
+            text("f"),
+            text("no"),
+            text("of"),
+            text("0e9"),
+        ] {
+            becomes(value, Kind::Bool, [0], &[]);
+        }
+        for value in [
+            Integer(2),
+            Integer(-1),
+            Real(0.5),
+            Real(f64::INFINITY),
+            text("2"),
+            text("1e-400"),
+        ] {
+            becomes(value, Kind::Bool, [1], &[NonzeroBool]);
+        }
+        for value in [
+            text(""),
+            text("o"),
+            text("truely"),
+            text("maybe"),
+            Real(f64::NAN),
+            Blob(b"\xff"),
+        ] {
+            nulled(value, Kind::Bool, NotConvertible);
+        }
+    }
+
+    #[test]
+    fn integers() {
+        let int8 = |value: i64| value.to_be_bytes();
+        becomes(Integer(i64::MIN), Kind::Int8, int8(i64::MIN), &[]);
+        becomes(
+            Integer(1_700_000_000_123),
+            Kind::Int8,
+            int8(1_700_000_000_123),
+            &[],
+        );
+        becomes(Real(1e18), Kind::Int8, int8(1_000_000_000_000_000_000), &[]);
+        becomes(Real(-2.5), Kind::Int8, int8(-3), &[Rounded]);
+        becomes(
+            Real(0.499_999_999_999_999_94),
+            Kind::Int8,
+            int8(0),
+            &[Rounded],
+        );
+        becomes(text("\t12.0\n"), Kind::Int8, int8(12), &[]);
+        becomes(text("1e3"), Kind::Int8, int8(1000), &[]);
+        becomes(text("+.5"), Kind::Int8, int8(1), &[Rounded]);
+        becomes(text("-123.456e1"), Kind::Int8, int8(-1235), &[Rounded]);
+        becomes(
+            text("0.05e-99999999999999999999"),
+            Kind::Int8,
+            int8(0),
+            &[Rounded],
+        );
+        becomes(text("0e99999999999999999999"), Kind::Int8, int8(0), &[]);
+        becomes(
+            text("9223372036854775807.4"),
+            Kind::Int8,
+            int8(i64::MAX),
+            &[Rounded],
+        );
+        becomes(
+            text("-9223372036854775808"),
+            Kind::Int8,
+            int8(i64::MIN),
+            &[],
+        );
+        for value in [
+            "9223372036854775807.5",
+            "1e19",
+            "1e99999999999999999999",
+            &"9".repeat(100_000),
+        ] {
+            nulled(text(value), Kind::Int8, OutOfRange);
+        }
+        nulled(Real(9_223_372_036_854_775_808.0), Kind::Int8, OutOfRange);
+        nulled(Real(f64::NEG_INFINITY), Kind::Int8, OutOfRange);
+        nulled(Integer(2_147_483_648), Kind::Int4, OutOfRange);
+        nulled(text("-32769"), Kind::Int2, OutOfRange);
+        becomes(Integer(-32768), Kind::Int2, (-32768_i16).to_be_bytes(), &[]);
+        for value in [
+            "", " ", "abc", "1e", ".", "+", "--1", "1 2", "0x10", "inf", "1_000",
+        ] {
+            nulled(text(value), Kind::Int4, NotConvertible);
+        }
+    }
+
+    #[test]
+    fn floats() {
+        becomes(Integer(3), Kind::Float8, 3_f64.to_be_bytes(), &[]);
+        becomes(
+            Integer(i64::MAX),
+            Kind::Float8,
+            9_223_372_036_854_775_808_f64.to_be_bytes(),
+            &[Rounded],
+        );
+        becomes(
+            text(" -Infinity "),
+            Kind::Float8,
+            f64::NEG_INFINITY.to_be_bytes(),
+            &[],
+        );
+        becomes(
+            text("1e-999"),
+            Kind::Float8,
+            0_f64.to_be_bytes(),
+            &[Rounded],
+        );
+        becomes(text("0.1"), Kind::Float4, 0.1_f32.to_be_bytes(), &[]);
+        becomes(Real(0.1), Kind::Float4, 0.1_f32.to_be_bytes(), &[Rounded]);
+        becomes(Real(0.5), Kind::Float4, 0.5_f32.to_be_bytes(), &[]);
+        nulled(text("1e999"), Kind::Float8, OutOfRange);
+        nulled(Real(1e39), Kind::Float4, OutOfRange);
+        nulled(text("1,5"), Kind::Float8, NotConvertible);
+    }
+}

@@ -199,3 +199,123 @@ pub(super) fn uuid(value: ValueRef<'_>) -> Option<[u8; 16]> {
     }
     scan.0.is_empty().then_some(uuid)
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::ValueRef::{Blob, Integer, Real};
+
+    use crate::convert::value::Kind;
+    use crate::convert::value::Repair::*;
+    use crate::convert::value::tests::{becomes, nulled, text};
+
+    #[test]
+    fn text_is_what_the_app_would_read() {
+        becomes(Integer(-7), Kind::Text, "-7", &[]);
+        becomes(Blob("Ä".as_bytes()), Kind::Text, "Ä", &[]);
+        becomes(
+            Blob(b"\xff\xc3(\xe2\x82"),
+            Kind::Text,
+            "\u{fffd}\u{fffd}(\u{fffd}",
+            &[InvalidUtf8],
+        );
+        becomes(text("\0a\0b\0"), Kind::Text, "ab", &[NulInText]);
+        becomes(
+            Blob(b"a\xed\xa0\xbd\xed\xb8\x80b\0\xff"),
+            Kind::Text,
+            "ab\u{fffd}",
+            &[InvalidUtf8, NulInText, LoneSurrogate],
+        );
+        becomes(
+            Blob(b"\xed\xa0"),
+            Kind::Text,
+            "\u{fffd}\u{fffd}",
+            &[InvalidUtf8],
+        );
+    }
+
+    #[test]
+    fn reals_as_python_prints_them() {
+        for (real, expected) in [
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (0.1, "0.1"),
+            (1e15, "1000000000000000.0"),
+            (9_007_199_254_740_993.0, "9007199254740992.0"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+            (-1e-4, "-0.0001"),
+            (1e-5, "1e-05"),
+            (1.25e-7, "1.25e-07"),
+            (5e-324, "5e-324"),
+            (f64::INFINITY, "inf"),
+        ] {
+            becomes(Real(real), Kind::Text, expected, &[]);
+        }
+    }
+
+    #[test]
+    fn varchar_counts_characters() {
+        becomes(text("äöü"), Kind::Varchar(3), "äöü", &[]);
+        becomes(text("äöüx"), Kind::Varchar(3), "äöü", &[TooLong]);
+        becomes(text("äöü   "), Kind::Varchar(3), "äöü", &[]);
+        becomes(text("äöü  x"), Kind::Varchar(3), "äöü", &[TooLong]);
+        becomes(
+            text("abc\0d"),
+            Kind::Varchar(3),
+            "abc",
+            &[TooLong, NulInText],
+        );
+        becomes(Integer(12345), Kind::Varchar(3), "123", &[TooLong]);
+    }
+
+    #[test]
+    fn json_from_every_storage_class() {
+        becomes(Integer(1), Kind::Json, "1", &[]);
+        becomes(Real(1.0), Kind::Json, "1.0", &[]);
+        becomes(Real(f64::INFINITY), Kind::Json, "null", &[JsonNonFinite]);
+        becomes(Blob(b" [1 ,2]"), Kind::Json, " [1 ,2]", &[]);
+        becomes(text("{}"), Kind::Jsonb, "\x01{}", &[]);
+        becomes(
+            text("[\"a\0\\u0000\",NaN]"),
+            Kind::Json,
+            "[\"a\",null]",
+            &[NulInText, JsonNul, JsonNonFinite],
+        );
+        becomes(
+            Blob(b"\"\xff\xed\xa0\x80\\ud800\""),
+            Kind::Json,
+            "\"\u{fffd}\"",
+            &[InvalidUtf8, LoneSurrogate, JsonLoneSurrogate],
+        );
+        nulled(text(" \n"), Kind::Json, EmptyJson);
+        nulled(text("{'a': 1}"), Kind::Json, JsonInvalid);
+        nulled(text(&"[".repeat(9999)), Kind::Json, JsonTooDeep);
+        nulled(text("1e999999"), Kind::Jsonb, OutOfRange);
+    }
+
+    #[test]
+    fn uuids_and_bytes() {
+        let bytes: [u8; 16] = std::array::from_fn(|n| 0x11 * u8::try_from(n).unwrap());
+        for value in [
+            "00112233-4455-6677-8899-aabbccddeeff",
+            "00112233445566778899AABBCCDDEEFF",
+            "{0011-2233-4455-6677-8899-aabb-ccdd-eeff}",
+        ] {
+            becomes(text(value), Kind::Uuid, bytes, &[]);
+        }
+        becomes(Blob(&bytes), Kind::Uuid, bytes, &[]);
+        for value in [
+            "",
+            "16 bytes of text",
+            "0-0112233-4455-6677-8899-aabbccddeeff",
+            "{00112233-4455-6677-8899-aabbccddeeff",
+            "short",
+        ] {
+            nulled(text(value), Kind::Uuid, NotConvertible);
+        }
+        nulled(Integer(1), Kind::Uuid, NotConvertible);
+        becomes(Blob(b"\0\xff"), Kind::Bytea, b"\0\xff", &[]);
+        becomes(text("\\x41"), Kind::Bytea, "\\x41", &[]);
+        becomes(Integer(12), Kind::Bytea, "12", &[]);
+    }
+}

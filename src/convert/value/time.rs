@@ -274,3 +274,145 @@ impl IsoFields {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::ValueRef::{Integer, Real};
+
+    use crate::convert::value::Kind;
+    use crate::convert::value::Repair::*;
+    use crate::convert::value::tests::{becomes, nulled, text};
+
+    #[test]
+    fn dates() {
+        let date = |days: i32| days.to_be_bytes();
+        becomes(text("2000-01-01"), Kind::Date, date(0), &[]);
+        becomes(
+            text("1999-12-31 23:59:59.999+00"),
+            Kind::Date,
+            date(-1),
+            &[],
+        );
+        becomes(text("2024-02-29"), Kind::Date, date(8825), &[]);
+        becomes(text("0001-01-01"), Kind::Date, date(-730_119), &[]);
+        becomes(text("5874897-12-31"), Kind::Date, date(2_145_031_948), &[]);
+        becomes(Integer(0), Kind::Date, date(-10_957), &[]);
+        becomes(Integer(-1), Kind::Date, date(-10_958), &[]);
+        becomes(Real(946_684_800.5), Kind::Date, date(0), &[]);
+        for value in [
+            Integer(20_240_229),
+            Real(20_240_229.0),
+            text("20240229"),
+            text("1709164800"),
+        ] {
+            becomes(value, Kind::Date, date(8825), &[]);
+        }
+        nulled(text(""), Kind::Date, EmptyDate);
+        nulled(text("  "), Kind::Timestamp, EmptyDate);
+        for value in [
+            "2023-02-29",
+            "2024-13-01",
+            "2024-00-01",
+            "0000-01-01",
+            "5874898-01-01",
+            "1e25",
+            "2024-01-01 24:01",
+        ] {
+            nulled(text(value), Kind::Date, OutOfRange);
+        }
+        for value in [
+            "24-01-01",
+            "2024-1",
+            "01.02.2024",
+            "today",
+            "2024-01/01",
+            "2024-01-01x",
+            "2024-01-01 10",
+            "\u{663}",
+        ] {
+            nulled(text(value), Kind::Date, NotConvertible);
+        }
+    }
+
+    #[test]
+    fn timestamps() {
+        let at = |micros: i64| micros.to_be_bytes();
+        for kind in [Kind::Timestamp, Kind::TimestampTz] {
+            becomes(text("2000-01-01"), kind, at(0), &[]);
+            becomes(
+                text("2000-01-01T00:00:01.000002Z"),
+                kind,
+                at(1_000_002),
+                &[],
+            );
+            becomes(text("1999-12-31 24:00:00"), kind, at(0), &[]);
+            becomes(text("2000-01-01 00:00:00.0000019"), kind, at(2), &[Rounded]);
+            becomes(text("2000-01-01 00:00:00.0000010"), kind, at(1), &[]);
+            for value in [
+                Integer(946_684_801),
+                Integer(946_684_801_000),
+                Integer(946_684_801_000_000),
+                Integer(946_684_801_000_000_000),
+                Real(946_684_801.0),
+                text("946684801"),
+                text("946684801000.0"),
+            ] {
+                becomes(value, kind, at(1_000_000), &[]);
+            }
+            becomes(Integer(946_684_800_000_000_999), kind, at(1), &[Rounded]);
+            becomes(Real(946_684_800.25), kind, at(250_000), &[]);
+            becomes(text("946684800.123456"), kind, at(123_456), &[]);
+            becomes(
+                Integer(i64::MIN),
+                kind,
+                at(-10_170_056_836_854_776),
+                &[Rounded],
+            );
+            nulled(text("294277-01-01"), kind, OutOfRange);
+            nulled(Real(1e20), kind, OutOfRange);
+            nulled(text("2000-01-01 00:00+16"), kind, OutOfRange);
+            nulled(text("2000-01-01 00:60"), kind, OutOfRange);
+            nulled(text("2000-01-01 23:59:60.1"), kind, OutOfRange);
+            becomes(text("1999-12-31 23:59:60"), kind, at(0), &[]);
+        }
+        becomes(
+            text("2000-01-01 05:30+05:30"),
+            Kind::TimestampTz,
+            at(0),
+            &[],
+        );
+        becomes(
+            text("2000-01-01 05:30 +0530"),
+            Kind::Timestamp,
+            at(19_800_000_000),
+            &[],
+        );
+        becomes(text("1999-12-31 19:00-05"), Kind::TimestampTz, at(0), &[]);
+    }
+
+    #[test]
+    fn offsets() {
+        for (offset, seconds) in [
+            ("Z", 0),
+            ("+01", 3600),
+            ("-0130", -5400),
+            (" +01:30", 5400),
+            ("-01:00:01", -3601),
+        ] {
+            let micros: i64 = -seconds * 1_000_000;
+            becomes(
+                text(&format!("2000-01-01 00:00{offset}")),
+                Kind::TimestampTz,
+                micros.to_be_bytes(),
+                &[],
+            );
+        }
+        for offset in ["+1", "+013", "+013000", "+01:", "+01:60", "UTC", "+01 x"] {
+            nulled(
+                text(&format!("2000-01-01 00:00{offset}")),
+                Kind::TimestampTz,
+                NotConvertible,
+            );
+        }
+    }
+}

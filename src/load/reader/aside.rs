@@ -16,7 +16,7 @@ use crate::sql::quote;
 use crate::sqlite::source::{self, Source};
 
 /// The COPY that takes what is kept aside.
-pub const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
+pub(crate) const LEFTOVER_COPY: &str = "COPY webui_init.leftover (target_schema, table_name, source_rowid, reason, row) FROM STDIN (FORMAT binary)";
 const LEFTOVER: &str = "webui_init.leftover";
 
 /// One original that must be kept aside.
@@ -174,7 +174,7 @@ impl TableReader<'_> {
             .map(|(at, column)| (SourceColumn(at), column))
             .filter(|(at, _)| concerned(*at));
         let values = columns.map(|(at, column)| (column.name.as_str(), value_of(row, at)));
-        stream.leftover(&self.plan.schema, self.table.name(), rowid, reason, values);
+        stream.leftover(self.plan.schema(), self.table.name(), rowid, reason, values);
         let kept = tally.leftovers.entry(reason.clone()).or_default();
         kept.add(|| key(&self.table.source, &self.table.keys(), rowid, row));
     }
@@ -234,7 +234,7 @@ pub(super) fn read_unknown<S: Sink>(
             .enumerate()
             .map(|(at, column)| (column.name.as_str(), value_of(row, SourceColumn(at))));
         stream.leftover(
-            &plan.schema,
+            plan.schema(),
             &table.name,
             rowid,
             &Reason::UnknownTable,

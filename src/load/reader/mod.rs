@@ -13,11 +13,11 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 
-pub use self::aside::LEFTOVER_COPY;
+pub(crate) use self::aside::LEFTOVER_COPY;
 use self::aside::{Leftover, key, read_unknown};
-pub use self::sink::{ChannelSink, Discard, Event, NoReceiver, Sink};
+pub(crate) use self::sink::{ChannelSink, Discard, Event, NoReceiver, Sink};
 use self::stream::Stream;
-pub use self::tally::{TableTally, refused_parents};
+pub(crate) use self::tally::{TableTally, refused_parents};
 use crate::convert::digest::{Digest, RowHash};
 use crate::convert::reason::Reason;
 use crate::convert::value::{self, Refusal};
@@ -28,7 +28,7 @@ use crate::sqlite::source::{Source, SourceError, Table};
 
 /// Why reading ended early.
 #[derive(Debug)]
-pub enum ReadError<Stopped> {
+pub(crate) enum ReadError<Stopped> {
     /// The source's fault.
     Source(SourceError),
     /// The sink takes no more.
@@ -42,7 +42,7 @@ impl<Stopped> From<SourceError> for ReadError<Stopped> {
 }
 
 /// From a sink that never stops, only the source's fault is left.
-pub fn only_source<T>(read: Result<T, ReadError<Infallible>>) -> Result<T, SourceError> {
+pub(crate) fn only_source<T>(read: Result<T, ReadError<Infallible>>) -> Result<T, SourceError> {
     read.map_err(|error| match error {
         ReadError::Source(error) => error,
         ReadError::Stopped(never) => match never {},
@@ -53,7 +53,7 @@ pub fn only_source<T>(read: Result<T, ReadError<Infallible>>) -> Result<T, Sourc
 ///
 /// # Errors
 /// The source cannot be read, or nobody takes the rows.
-pub fn read<S: Sink>(
+pub(crate) fn read<S: Sink>(
     source: &Source,
     plan: &Plan,
     findings: &Findings,
@@ -80,7 +80,7 @@ pub fn read<S: Sink>(
 ///
 /// # Errors
 /// The source cannot be read, or nobody takes the rows.
-pub fn read_singly<E>(
+pub(crate) fn read_singly<E>(
     source: &Source,
     plan: &Plan,
     findings: &Findings,

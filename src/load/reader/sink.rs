@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 /// What the reader hands over.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A COPY begins: the statement, and the table for the progress line.
     Begin {
         /// The COPY statement.
@@ -22,7 +22,7 @@ pub enum Event {
 }
 
 /// Where chunks go.
-pub trait Sink {
+pub(crate) trait Sink {
     /// Why it takes no more.
     type Stopped;
 
@@ -49,7 +49,7 @@ pub trait Sink {
 
 /// A sink that drops everything: reading alone tells what a move would do.
 #[derive(Debug)]
-pub struct Discard;
+pub(crate) struct Discard;
 
 impl Sink for Discard {
     type Stopped = Infallible;
@@ -61,11 +61,11 @@ impl Sink for Discard {
 
 /// The receiving side of the channel is gone; its own error says why.
 #[derive(Debug, Clone, Copy)]
-pub struct NoReceiver;
+pub(crate) struct NoReceiver;
 
 /// The sink of the move: events cross over to the thread that sends them.
 #[derive(Debug)]
-pub struct ChannelSink {
+pub(crate) struct ChannelSink {
     /// The other end.
     pub events: Sender<Event>,
     /// Whether rows are hashed.

@@ -12,7 +12,7 @@ const NAMED_KEYS: usize = 3;
 
 /// What became of one table's rows.
 #[derive(Debug, Clone, Default)]
-pub struct TableTally {
+pub(crate) struct TableTally {
     /// The table.
     pub table: String,
     /// What the target must hold now. All zero for tables that it does not know.
@@ -31,7 +31,7 @@ pub struct TableTally {
 
 /// How many originals were kept, and the first few keys.
 #[derive(Debug, Clone, Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Number of leftover rows.
     pub count: u64,
     /// Keys of the first of them.
@@ -50,7 +50,7 @@ impl Kept {
 
 /// The rows that were found only while reading to have no place in the target, of tables that others refer to:
 /// their children are orphans, which have to be searched for anew.
-pub fn refused_parents(tallies: &[TableTally], catalogue: &Catalogue) -> Vec<RefusedRow> {
+pub(crate) fn refused_parents(tallies: &[TableTally], catalogue: &Catalogue) -> Vec<RefusedRow> {
     let is_parent = |table: &str| {
         let mut keys = catalogue.foreign_keys.iter();
         keys.any(|key| key.parent == table)

@@ -13,7 +13,7 @@ use crate::sql::quote;
 
 /// A table of the app in the target.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub(crate) struct Table {
     /// Its name.
     pub name: String,
     /// Its columns that can be written to, in their order.
@@ -26,7 +26,7 @@ pub struct Table {
 
 /// A column of the target.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its name.
     pub name: String,
     /// The type's OID.
@@ -36,7 +36,7 @@ pub struct Column {
     /// The function that gives a value its binary form.
     pub send: String,
     /// How values are converted.
-    pub value: value::Column,
+    pub value: value::ColumnRule,
     /// Whether PostgreSQL fills it in where nothing is given.
     pub has_default: bool,
     /// The sequence behind its default, qualified and quoted.
@@ -45,7 +45,7 @@ pub struct Column {
 
 /// An index, that of the primary key included.
 #[derive(Debug, Clone)]
-pub struct Index {
+pub(crate) struct Index {
     /// Its name.
     pub name: String,
     /// Whether it allows a key once only.
@@ -60,7 +60,7 @@ pub struct Index {
 
 /// What a unique index makes of NULLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nulls {
+pub(crate) enum Nulls {
     /// None is like another.
     Distinct,
     /// All are alike.
@@ -69,7 +69,7 @@ pub enum Nulls {
 
 /// A foreign key between two tables of the app.
 #[derive(Debug, Clone)]
-pub struct ForeignKey {
+pub(crate) struct ForeignKey {
     /// Its name.
     pub name: String,
     /// The referencing table.
@@ -86,7 +86,7 @@ pub struct ForeignKey {
 
 /// Something that is dropped for the load and restored after it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Suspended {
+pub(crate) struct Suspended {
     /// Its table.
     pub table: String,
     /// Its own name.
@@ -101,7 +101,7 @@ pub struct Suspended {
 
 /// The schema that is moved into.
 #[derive(Debug, Clone)]
-pub struct Catalogue {
+pub(crate) struct Catalogue {
     /// Its name.
     pub schema: String,
     /// Tables by name.
@@ -130,11 +130,11 @@ fn described(columns: Vec<Row>) -> Described {
             type_oid: row.get(2),
             type_name: row.get(4),
             send: row.get(10),
-            value: value::Column {
+            value: value::ColumnRule {
                 kind,
                 not_null: row.get(5),
                 default: None,
-                answers: None,
+                input_results: None,
             },
             has_default: row.get::<_, Option<String>>(6).is_some() || row.get(8),
             sequence: row.get(7),
@@ -162,7 +162,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// PostgreSQL's.
-    pub async fn read(client: &Client, schema: &str) -> Result<Self, TargetError> {
+    pub(crate) async fn read(client: &Client, schema: &str) -> Result<Self, TargetError> {
         // Asked for all at once: distance to the server is paid once.
         let (columns, indexes, checked, foreign_keys, suspendable) = tokio::try_join!(
             rows(client, COLUMNS, schema),
@@ -217,7 +217,7 @@ impl Catalogue {
     }
 
     /// A catalogue of the given tables and nothing else.
-    pub fn of(schema: &str, tables: BTreeMap<String, Table>) -> Self {
+    pub(crate) fn of(schema: &str, tables: BTreeMap<String, Table>) -> Self {
         Self {
             schema: schema.to_owned(),
             tables,
@@ -227,13 +227,13 @@ impl Catalogue {
     }
 
     /// The qualified, quoted name of a table.
-    pub fn qualified(&self, table: &str) -> String {
+    pub(crate) fn qualified(&self, table: &str) -> String {
         format!("{}.{}", quote(&self.schema), quote(table))
     }
 
     /// The statements that drop the secondary indexes and foreign keys of `tables`, and those that restore
     /// them. Primary keys stay: foreign keys of tables that are not loaded may need them.
-    pub fn suspend<'a>(&'a self, tables: impl Fn(&str) -> bool + 'a) -> Suspension<'a> {
+    pub(crate) fn suspend<'a>(&'a self, tables: impl Fn(&str) -> bool + 'a) -> Suspension<'a> {
         let mut items: Vec<&Suspended> = self
             .suspendable
             .iter()
@@ -244,7 +244,7 @@ impl Catalogue {
     }
 
     /// The foreign keys of one table.
-    pub fn foreign_keys_of<'a>(&'a self, table: &'a str) -> Suspension<'a> {
+    pub(crate) fn foreign_keys_of<'a>(&'a self, table: &'a str) -> Suspension<'a> {
         let keys = self
             .suspendable
             .iter()
@@ -258,7 +258,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// PostgreSQL's.
-    pub async fn lost(&self, client: &Client) -> Result<Vec<&str>, TargetError> {
+    pub(crate) async fn lost(&self, client: &Client) -> Result<Vec<&str>, TargetError> {
         let now = suspendable(client, &self.schema).await?;
         let described = self.suspendable.iter();
         let lost = described.filter(|item| !now.contains(item));
@@ -268,31 +268,31 @@ impl Catalogue {
 
 /// A set of dropped indexes and foreign keys.
 #[derive(Debug)]
-pub struct Suspension<'a> {
+pub(crate) struct Suspension<'a> {
     items: Vec<&'a Suspended>,
 }
 
 impl Suspension<'_> {
     /// All drops as one script.
-    pub fn drop_script(&self) -> String {
+    pub(crate) fn drop_script(&self) -> String {
         let drops: Vec<&str> = self.items.iter().map(|item| item.drop.as_str()).collect();
         format!("{};\n", drops.join(";\n"))
     }
 
     /// The restoring statements, indexes before foreign keys, with the name of what each restores.
-    pub fn restores(&self) -> impl Iterator<Item = &Suspended> {
+    pub(crate) fn restores(&self) -> impl Iterator<Item = &Suspended> {
         self.items.iter().rev().copied()
     }
 }
 
 impl Suspended {
     /// Whether it is a foreign key.
-    pub fn is_foreign_key(&self) -> bool {
+    pub(crate) fn is_foreign_key(&self) -> bool {
         self.foreign_key
     }
 
     /// How it comes back.
-    pub fn restore(&self) -> &str {
+    pub(crate) fn restore(&self) -> &str {
         &self.restore
     }
 }

@@ -25,7 +25,10 @@ pub use compare::{differences, expect_moved, expect_next_boot_moves, expect_unto
 pub use disk::{SmallDisk, relocate};
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, PASSWORD, Postgres, ROLE, Session, Version, percent_encoded};
-pub use program::{Outcome, Program, Running, boot, schema_command, start_in_schema_command};
+pub use program::{
+    Outcome, Program, Running, boot, schema_command, slow_schema_command, start_in_schema_command,
+    start_slow_boot,
+};
 pub use proxy::{Fault, Proxy, Then, Towards};
 pub use source::{
     AWKWARD, HEAD, Snapshot, Source, hold_open, insert, insert_chat, insert_user, open,

@@ -144,6 +144,30 @@ pub fn start_in_schema_command(source: &Source, url: &str, limit: Duration) -> R
     running
 }
 
+/// A schema command that writes a line into `log`, waits, and then makes the schema.
+pub fn slow_schema_command(log: &Path, seconds: u32) -> String {
+    format!(
+        "echo run >>'{}'; sleep {seconds}; {}",
+        log.display(),
+        schema_command().to_string_lossy()
+    )
+}
+
+/// A boot that holds the lock for some seconds, in the background; returns once it holds it.
+pub fn start_slow_boot(source: &Source, url: &str, seconds: u32) -> Running {
+    let mut program = boot(source, url);
+    let log = program.folder().join("schema.log");
+    program = program.env(
+        "WEBUI_INIT_SCHEMA_COMMAND",
+        slow_schema_command(&log, seconds),
+    );
+    let running = program.start();
+    wait_for("the schema command", Duration::from_mins(1), || {
+        log.exists().then_some(())
+    });
+    running
+}
+
 /// The shell command that stands in for the app's Alembic.
 pub fn schema_command() -> OsString {
     let mut quoted = OsString::from("'");

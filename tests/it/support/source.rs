@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use super::repository;
 
+/// What a move leaves beside `webui.db`.
+pub const RECEIPT: &str = "webui-init.json";
+
 /// The head revision of the fixtures.
 pub const HEAD: &str = "0bd252b206fb";
 
@@ -152,9 +155,20 @@ impl Source {
         (folder, connection)
     }
 
-    /// What lies in the data folder now.
+    /// What lies in the data folder now, but for the receipt, which a move leaves there.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::of(self.folder())
+        Snapshot::of(self.folder()).without(RECEIPT)
+    }
+
+    /// The receipt, if there is one.
+    pub fn receipt(&self) -> Option<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder().join(RECEIPT)).ok()?;
+        Some(serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// Takes the receipt away: what follows is about a file that was never moved.
+    pub fn forget_the_move(&self) {
+        let _ = std::fs::remove_file(self.folder().join(RECEIPT));
     }
 }
 

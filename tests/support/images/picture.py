@@ -116,4 +116,8 @@ def _level(value: Any, known: set[str], since: float) -> Any:
         return _UUID.sub(lambda found: found[0] if found[0] in known else "<drawn>", value)
     if isinstance(value, int) and not isinstance(value, bool) and any(since * s <= value <= (since + 86_400) * s for s in _CLOCK_SCALES):
         return "<now>"
+    if isinstance(value, float) and value.is_integer():
+        # SQLite's column of JSON has the affinity of a number, so where the app itself stores the default 0.0 of a setting
+        # that no file has, 0 comes back; PostgreSQL keeps 0.0. The values that are moved are compared by themselves.
+        return int(value)
     return value
