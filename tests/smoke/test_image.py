@@ -85,7 +85,11 @@ def test_no_shell(network, postgres, old_volume, tmp_path):
 
     plain = run()
     assert (plain.returncode, plain.stdout, plain.stderr) == (3, "app 1 works\n", "")
-    fresh = run(DATABASE_URL=Postgres.url())
+    # This image has no data folder: a fresh start must be asked for by name.
+    unasked = run(DATABASE_URL=Postgres.url())
+    assert (unasked.returncode, unasked.stdout) == (78, ""), unasked.stderr
+    assert "WEBUI_INIT_SOURCE=none" in unasked.stderr
+    fresh = run(DATABASE_URL=Postgres.url(), WEBUI_INIT_SOURCE="none")
     assert (fresh.returncode, fresh.stdout) == (3, "app 1 works\n"), fresh.stderr
     assert "Connected to PostgreSQL" in fresh.stderr
     unknown = run(DATABASE_URL="postgresql://openwebui:x@no-such-host/openwebui", WEBUI_INIT_WAIT_SECS="2")

@@ -155,9 +155,11 @@ impl Source {
         (folder, connection)
     }
 
-    /// What lies in the data folder now, but for the receipt, which a move leaves there.
+    /// What lies in the data folder now, but for the receipt, which a move leaves there, and what a kill leaves of one.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::of(self.folder()).without(RECEIPT)
+        Snapshot::of(self.folder())
+            .without(RECEIPT)
+            .without(&format!(".{RECEIPT}"))
     }
 
     /// The receipt, if there is one.
