@@ -126,7 +126,6 @@ pub(crate) async fn look(
     server: &Server,
     opened: Option<Opened>,
 ) -> Result<Look, Failure> {
-    let migrations = App::new(&settings.app, None).migrations();
     let mut look = Look::of(opened);
     look.seen.source = source_of(look.opened.as_ref());
     look.receipt = moved_before(settings);
@@ -139,6 +138,7 @@ pub(crate) async fn look(
         look.look_around(settings, target, server).await?;
         return Ok(look);
     };
+    let migrations = App::new(&settings.app, None).migrations();
     let tables = opened.source.tables.iter();
     look.app_tables = AppTables::new(tables.map(|table| table.name.as_str()), &migrations);
     let client = target.client().await?;

@@ -80,7 +80,8 @@ impl Location {
         let committed = index.map_or(0, |index| index.frames);
         if committed > reading.frames {
             tracing::warn!(
-                "{}-wal is cut off: of {committed} pages that were written to it and committed, {} can be read. What the others held                  is lost, for Open WebUI too",
+                "{}-wal is cut off: of {committed} pages that were written to it and committed, {} can be read. What the others held \
+                 is lost, for Open WebUI too",
                 self.name,
                 reading.frames
             );

@@ -4,33 +4,9 @@
 use std::fs;
 
 use crate::support::{
-    Database, HEAD, Outcome, Postgres, Program, Source, boot, expect_moved, expect_untouched,
-    insert_user, need,
+    Database, HEAD, Postgres, Program, Source, as_planned, boot, expect_moved, expect_untouched,
+    insert_user, need, on,
 };
-
-/// The next start, foretold by `plan` with the same exit code.
-#[track_caller]
-fn as_planned(program: impl Fn(&str) -> Program, code: i32) -> Outcome {
-    let planned = program("plan").run();
-    let outcome = program("boot").run().expect(code);
-    assert_eq!(
-        planned.code(),
-        code,
-        "{}\n{}",
-        planned.stdout,
-        planned.stderr
-    );
-    outcome
-}
-
-fn program(command: &str, source: &Source, database: &Database<'_>) -> Program {
-    match command {
-        "boot" => boot(source, &database.url()),
-        command => Program::new([command])
-            .source(source)
-            .target(database.url()),
-    }
-}
 
 /// Puts a file into the data folder, with the folders on the way.
 fn put(source: &Source, name: &str) {
@@ -42,10 +18,7 @@ fn put(source: &Source, name: &str) {
 /// Somebody has an account in PostgreSQL.
 fn live_in(database: &Database<'_>) {
     database.bootstrap();
-    database.query(
-        "INSERT INTO \"user\" (id, name, email, role, profile_image_url, last_active_at, updated_at, created_at)
-         VALUES ('there', 'There', 'there@example.org', 'admin', '/user.png', 1, 1, 1)",
-    );
+    database.add_user("there");
 }
 
 #[test]
@@ -60,7 +33,7 @@ fn what_people_left_beside_a_missing_file_is_65() {
         let database = server.create_database("traces");
         let source = Source::none();
         put(&source, trace);
-        let start = |command: &str| program(command, &source, &database);
+        let start = |command: &str| on(command, &source, &database.url());
         let named = trace.split('/').next().expect("a name");
         as_planned(start, 65)
             .prints("")
@@ -91,7 +64,7 @@ fn an_installation_that_lives_on_postgresql_starts_whatever_lies_in_its_folder()
         }
         for asked in ["", "required", "none"] {
             let start = |command: &str| {
-                program(command, &source, &database).env("WEBUI_INIT_SOURCE", asked)
+                on(command, &source, &database.url()).env("WEBUI_INIT_SOURCE", asked)
             };
             as_planned(start, 0).prints("started\n").never_says("WARN ");
         }
@@ -100,7 +73,7 @@ fn an_installation_that_lives_on_postgresql_starts_whatever_lies_in_its_folder()
     let gone = |name: &'static str, value: &'static str| {
         let database = &database;
         move |command: &str| {
-            program(command, &Source::none(), database)
+            on(command, &Source::none(), &database.url())
                 .without("WEBUI_INIT_SQLITE_PATH")
                 .env(name, value)
         }
@@ -119,7 +92,7 @@ fn a_fresh_start_on_an_empty_postgresql_is_a_warning_and_its_second_start_no_ref
     put(&source, "cache/embedding/model.bin");
     fs::create_dir_all(source.folder().join("uploads")).expect("a folder");
     fs::create_dir_all(source.folder().join("lost+found")).expect("a folder");
-    let start = |command: &str| program(command, &source, &database);
+    let start = |command: &str| on(command, &source, &database.url());
     as_planned(start, 0).prints("started\n").says(&[
         "WARN",
         "administrator",
@@ -140,7 +113,7 @@ fn a_file_or_a_folder_that_is_named_and_not_there_is_78() {
     let database = server.create_database("named");
     let source = Source::none();
     let named = |command: &str| {
-        program(command, &source, &database)
+        on(command, &source, &database.url())
             .env("WEBUI_INIT_SQLITE_PATH", source.folder().join("old.db"))
     };
     as_planned(named, 78).prints("").says(&[
@@ -149,7 +122,7 @@ fn a_file_or_a_folder_that_is_named_and_not_there_is_78() {
         "WEBUI_INIT_SOURCE=none",
     ]);
     let missing = |command: &str| {
-        program(command, &source, &database)
+        on(command, &source, &database.url())
             .without("WEBUI_INIT_SQLITE_PATH")
             .env("DATA_DIR", source.folder().join("not/mounted"))
     };
@@ -167,7 +140,7 @@ fn required_makes_a_start_without_users_to_move_an_error() {
     let database = server.create_database("required");
     for source in [Source::none(), Source::empty()] {
         let start = |command: &str| {
-            program(command, &source, &database).env("WEBUI_INIT_SOURCE", "required")
+            on(command, &source, &database.url()).env("WEBUI_INIT_SOURCE", "required")
         };
         as_planned(start, 65)
             .prints("")
@@ -176,7 +149,7 @@ fn required_makes_a_start_without_users_to_move_an_error() {
     }
     let source = Source::small();
     let start =
-        |command: &str| program(command, &source, &database).env("WEBUI_INIT_SOURCE", "required");
+        |command: &str| on(command, &source, &database.url()).env("WEBUI_INIT_SOURCE", "required");
     as_planned(start, 0).prints("started\n");
     expect_moved(&source, &database);
     // Later starts, and replicas without the volume, have the record.
@@ -194,7 +167,7 @@ fn none_starts_fresh_beside_a_file_with_users_and_leaves_it() {
     let source = Source::small();
     let before = source.snapshot();
     let start =
-        |command: &str| program(command, &source, &database).env("WEBUI_INIT_SOURCE", "none");
+        |command: &str| on(command, &source, &database.url()).env("WEBUI_INIT_SOURCE", "none");
     as_planned(start, 0).prints("started\n");
     expect_untouched(&database);
     assert_eq!(source.snapshot(), before);
@@ -207,7 +180,7 @@ fn data_inside_the_package_is_named() {
     let (folder, package) = (Source::none(), Source::none());
     put(&package, "open_webui/data/webui.db");
     let start = |command: &str| {
-        program(command, &folder, &database)
+        on(command, &folder, &database.url())
             .without("DATA_DIR")
             .without("WEBUI_INIT_SQLITE_PATH")
             .env("WEBUI_INIT_APP_DIR", package.folder())
@@ -243,7 +216,7 @@ fn another_applications_database_is_65_whatever_was_asked() {
         let before = database.counts();
         for asked in ["keep", "fail", "replace"] {
             let start = |command: &str| {
-                program(command, &source, &database)
+                on(command, &source, &database.url())
                     .env("WEBUI_INIT_ON_CONFLICT", asked)
                     .env("WEBUI_INIT_APP_DIR", image.folder())
             };
@@ -266,19 +239,18 @@ fn an_administrator_that_the_app_has_made_by_itself_is_not_in_use() {
     let database = server.create_database("own_admin");
     database.bootstrap();
     database.query(
-        "INSERT INTO auth (id, email, password, active) VALUES ('boss', 'boss@example.org', 'x', true);
-         INSERT INTO \"user\" (id, name, email, role, profile_image_url, last_active_at, updated_at, created_at)
-         VALUES ('boss', 'Admin', 'boss@example.org', 'admin', '/user.png', 1, 1, 1)",
+        "INSERT INTO auth (id, email, password, active) VALUES ('boss', 'boss@example.org', 'x', true)",
     );
+    database.add_user("boss");
     let source = Source::small();
     // Somebody else's account is somebody's.
     let other = |command: &str| {
-        program(command, &source, &database).env("WEBUI_ADMIN_EMAIL", "other@example.org")
+        on(command, &source, &database.url()).env("WEBUI_ADMIN_EMAIL", "other@example.org")
     };
     as_planned(other, 0).says(&["already in use"]);
     assert!(!database.marked());
     let own = |command: &str| {
-        program(command, &source, &database).env("WEBUI_ADMIN_EMAIL", "Boss@Example.org")
+        on(command, &source, &database.url()).env("WEBUI_ADMIN_EMAIL", "Boss@Example.org")
     };
     as_planned(own, 0).prints("started\n");
     expect_moved(&source, &database);
@@ -298,7 +270,7 @@ fn an_administrator_who_has_written_something_is_in_use() {
     database.query("INSERT INTO tag (id, name, user_id) VALUES ('t', 'T', 'there')");
     let source = Source::small();
     let own = |command: &str| {
-        program(command, &source, &database).env("WEBUI_ADMIN_EMAIL", "there@example.org")
+        on(command, &source, &database.url()).env("WEBUI_ADMIN_EMAIL", "there@example.org")
     };
     as_planned(own, 0).says(&["already in use"]);
     assert!(!database.marked());

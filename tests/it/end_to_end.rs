@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Database, Missing, Postgres, Program, Running, Version, cache, free_port, need, repository,
+    source::RECEIPT,
 };
 
 /// How long the app may take to end after a signal.
@@ -249,7 +250,8 @@ fn boot_again(app: &OpenWebui, database: &Database, source: &BTreeMap<String, Ve
 
 #[track_caller]
 fn assert_unchanged(app: &OpenWebui, source: &BTreeMap<String, Vec<u8>>) {
-    let now = app.source();
+    let mut now = app.source();
+    assert!(now.remove(RECEIPT).is_some(), "no receipt");
     assert_eq!(
         now.keys().collect::<Vec<_>>(),
         source.keys().collect::<Vec<_>>(),

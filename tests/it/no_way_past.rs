@@ -2,30 +2,8 @@
 //! beside the good starts that look like it.
 
 use crate::support::{
-    Database, Outcome, Postgres, Program, Source, boot, expect_moved, insert_user, need,
+    Database, Postgres, Source, as_planned, boot, expect_moved, insert_user, need, on,
 };
-
-/// What the next start of this environment comes to, foretold: `plan` ends with the same code, and changes nothing.
-#[track_caller]
-fn as_planned(program: impl Fn(&str) -> Program, code: i32) -> Outcome {
-    let planned = program("plan").run();
-    let outcome = program("boot").run().expect(code);
-    assert_eq!(
-        planned.code(),
-        code,
-        "plan says otherwise:\n{}\n{}",
-        planned.stdout,
-        planned.stderr
-    );
-    outcome
-}
-
-fn program(command: &str, source: &Source, url: &str) -> Program {
-    match command {
-        "boot" => boot(source, url),
-        command => Program::new([command]).source(source).target(url),
-    }
-}
 
 /// Ways in which PostgreSQL loses the users of a move and keeps its record.
 const LOSSES: [&str; 4] = [
@@ -44,7 +22,7 @@ fn a_record_without_its_users_is_65_beside_a_source_that_has_them() {
         boot(&source, &database.url()).run().expect(0);
         database.query(loss);
         let before = source.snapshot();
-        let again = |command: &str| program(command, &source, &database.url());
+        let again = |command: &str| on(command, &source, &database.url());
         as_planned(again, 65).prints("").says(&[
             "users are gone",
             "WEBUI_INIT_MOVE_AGAIN=true",
@@ -75,7 +53,7 @@ fn a_record_with_a_user_is_believed_whatever_became_of_the_rest() {
     database.query(
         "DELETE FROM chat; DELETE FROM \"user\"; INSERT INTO \"user\" (id, name, email) VALUES ('new', 'New', 'n@example.org')",
     );
-    let later = |command: &str| program(command, &source, &database.url());
+    let later = |command: &str| on(command, &source, &database.url());
     as_planned(later, 0).prints("started\n").never_says("WARN");
 }
 
@@ -87,7 +65,7 @@ fn a_record_without_its_users_starts_where_nothing_has_any() {
     database.query("TRUNCATE \"user\" CASCADE");
     // A replica without the volume, or a volume that is gone: nobody but the log can tell.
     let source = Source::none();
-    let later = |command: &str| program(command, &source, &database.url());
+    let later = |command: &str| on(command, &source, &database.url());
     as_planned(later, 0)
         .prints("started\n")
         .says(&["WARN", "no users", "administrator"]);
@@ -126,9 +104,9 @@ fn a_record_of_the_version_before_is_believed_and_left_as_it_is() {
     make_older(&database);
     let columns = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'webui_init.migration'::regclass AND attnum > 0 AND NOT attisdropped";
     let before = database.value(columns);
-    let later = |command: &str| program(command, &source, &database.url());
+    let later = |command: &str| on(command, &source, &database.url());
     as_planned(later, 0).prints("started\n");
-    program("verify", &source, &database.url()).run().expect(0);
+    on("verify", &source, &database.url()).run().expect(0);
     assert_eq!(database.value(columns), before, "a start has done DDL");
     // It is upgraded where there is something to write.
     database.query("DELETE FROM webui_init.migration; TRUNCATE \"user\", auth, chat CASCADE");
@@ -192,7 +170,7 @@ fn a_record_that_says_that_the_data_has_left_is_65() {
     boot(&source, &database.url()).run().expect(0);
     database.query("UPDATE webui_init.migration SET state = 'returned'");
     source.edit(|connection| insert_user(connection, 9));
-    let later = |command: &str| program(command, &source, &database.url());
+    let later = |command: &str| on(command, &source, &database.url());
     as_planned(later, 65)
         .prints("")
         .says(&["gone back", "remove DATABASE_URL"]);

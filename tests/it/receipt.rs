@@ -3,31 +3,9 @@
 use std::fs;
 
 use crate::support::{
-    Outcome, Postgres, Program, Snapshot, Source, boot, expect_moved, expect_untouched,
-    insert_chat, is_root, need, source::RECEIPT,
+    Postgres, Program, Snapshot, Source, as_planned, boot, expect_moved, expect_untouched,
+    insert_chat, is_root, need, on, source::RECEIPT,
 };
-
-/// The next start, foretold by `plan` with the same exit code.
-#[track_caller]
-fn as_planned(program: impl Fn(&str) -> Program, code: i32) -> Outcome {
-    let planned = program("plan").run();
-    let outcome = program("boot").run().expect(code);
-    assert_eq!(
-        planned.code(),
-        code,
-        "{}\n{}",
-        planned.stdout,
-        planned.stderr
-    );
-    outcome
-}
-
-fn program(command: &str, source: &Source, url: &str) -> Program {
-    match command {
-        "boot" => boot(source, url),
-        command => Program::new([command]).source(source).target(url),
-    }
-}
 
 /// A source whose data is in a PostgreSQL that is gone.
 fn moved_and_lost(server: &Postgres) -> Source {
@@ -90,7 +68,7 @@ fn an_emptied_postgresql_is_65_and_not_a_second_move() {
     // A new provider, a volume that is gone, a database that has expired.
     let database = server.create_database("new_and_empty");
     let before = Snapshot::of(source.folder());
-    let start = |command: &str| program(command, &source, &database.url());
+    let start = |command: &str| on(command, &source, &database.url());
     as_planned(start, 65).prints("").says(&[
         "was moved at",
         "127.0.0.1",
@@ -115,7 +93,7 @@ fn where_the_old_file_is_gone_too_the_receipt_still_speaks() {
     let source = moved_and_lost(server);
     fs::remove_file(source.path()).expect("a file");
     let database = server.create_database("all_gone");
-    let start = |command: &str| program(command, &source, &database.url());
+    let start = |command: &str| on(command, &source, &database.url());
     as_planned(start, 65).prints("").says(&["was moved at"]);
     // A fresh start is a matter of its own.
     let fresh = |command: &str| start(command).env("WEBUI_INIT_SOURCE", "none");
@@ -131,7 +109,7 @@ fn a_restored_database_without_our_schema_is_recognised_and_adopted() {
     let rows = database.counts();
     database.query("DROP SCHEMA webui_init CASCADE");
     database.query("UPDATE chat SET updated_at = updated_at + 1000 WHERE id = 'chat-1'");
-    let start = |command: &str| program(command, &source, &database.url());
+    let start = |command: &str| on(command, &source, &database.url());
     as_planned(start, 65)
         .prints("")
         .says(&["the same users", "webui-init adopt"]);
@@ -172,10 +150,7 @@ fn adopt_records_nothing_that_is_not_so() {
     adopt(&source, &empty.url()).expect(65);
     let other = server.create_database("adopt_other");
     other.bootstrap();
-    other.query(
-        "INSERT INTO \"user\" (id, name, email, role, profile_image_url, last_active_at, updated_at, created_at)
-         VALUES ('there', 'There', 'there@example.org', 'admin', '/user.png', 1, 1, 1)",
-    );
+    other.add_user("there");
     adopt(&source, &other.url()).expect(65);
     for database in [&empty, &other] {
         assert!(!database.marked());
@@ -191,7 +166,7 @@ fn a_receipt_that_cannot_be_read_is_no_absence() {
     let database = server.create_database("garbage_receipt");
     for garbage in ["", "{\"schema\":", "{\"schema\": \"webui-init/receipt/9\"}"] {
         fs::write(source.folder().join(RECEIPT), garbage).expect("a folder");
-        let start = |command: &str| program(command, &source, &database.url());
+        let start = |command: &str| on(command, &source, &database.url());
         as_planned(start, 65)
             .prints("")
             .says(&[RECEIPT, "WEBUI_INIT_MOVE_AGAIN=true"]);

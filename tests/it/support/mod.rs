@@ -26,8 +26,8 @@ pub use disk::{SmallDisk, relocate};
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, PASSWORD, Postgres, ROLE, Session, Version, percent_encoded};
 pub use program::{
-    Outcome, Program, Running, boot, schema_command, slow_schema_command, start_in_schema_command,
-    start_slow_boot,
+    Outcome, Program, Running, as_planned, boot, on, schema_command, slow_schema_command,
+    start_in_schema_command, start_slow_boot,
 };
 pub use proxy::{Fault, Proxy, Then, Towards};
 pub use source::{

@@ -425,6 +425,14 @@ impl Database<'_> {
             && self.value("SELECT count(*) FROM webui_init.migration") != "0"
     }
 
+    /// Gives somebody an account, in the app's own schema.
+    pub fn add_user(&self, id: &str) {
+        self.query(&format!(
+            "INSERT INTO \"user\" (id, name, email, role, profile_image_url, last_active_at, updated_at, created_at)
+             VALUES ('{id}', '{id}', '{id}@example.org', 'admin', '/user.png', 1, 1, 1)"
+        ));
+    }
+
     /// Has the app's own schema made, as its first start would have.
     pub fn bootstrap(&self) {
         let sql = std::fs::read_to_string(super::repository("tests/fixtures/head.pg.sql"))

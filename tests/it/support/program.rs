@@ -134,6 +134,29 @@ pub fn boot(source: &Source, url: &str) -> Program {
         .target(url)
 }
 
+/// The program on `source`, told of `url`: `boot` goes on to an app that says "started".
+pub fn on(command: &str, source: &Source, url: &str) -> Program {
+    match command {
+        "boot" => boot(source, url),
+        command => Program::new([command]).source(source).target(url),
+    }
+}
+
+/// Boots, after `plan` has ended with the same code.
+#[track_caller]
+pub fn as_planned(program: impl Fn(&str) -> Program, code: i32) -> Outcome {
+    let planned = program("plan").run();
+    let outcome = program("boot").run().expect(code);
+    assert_eq!(
+        planned.code(),
+        code,
+        "plan says otherwise:\n{}\n{}",
+        planned.stdout,
+        planned.stderr
+    );
+    outcome
+}
+
 /// A boot in the background, in a schema command that does not end by itself; it gets there within `limit`.
 pub fn start_in_schema_command(source: &Source, url: &str, limit: Duration) -> Running {
     let program = boot(source, url);

@@ -209,7 +209,9 @@ def _copy(data: Path, to: Path) -> Path:
 
 
 def _snapshot(data: Path) -> dict[str, tuple[int, int]]:
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in data.rglob("*") if path.is_file()}
+    """Every file but the receipt, which a move leaves."""
+    files = (path for path in data.rglob("*") if path.is_file() and path.name != "webui-init.json")
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 def _program(program: Path, command: str, image: Image, data: Path, url: str) -> subprocess.CompletedProcess[str]:
